@@ -1,0 +1,64 @@
+# Every target sets up what it needs. `make help` lists them.
+CONFIG ?= configs/cdnow.yaml
+OUT ?= out/scores.csv
+CUSTOMERS ?=
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train score features data-check leaks test check lint format types arch docs bench mlflow clean
+
+help: ## Show what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/ready ## Make .venv from the pinned requirements (the other targets do it for you)
+
+.venv/ready: requirements.txt pyproject.toml .ci/setup
+	@$(PYTHON) .ci/setup
+
+train: .venv/ready ## Train on CONFIG (default: CDNOW, built in), evaluate, explain, track
+	@.venv/bin/tenure train -c $(CONFIG)
+
+score: .venv/ready ## Score CUSTOMERS (default: all) with the champion, into OUT
+	@.venv/bin/tenure score -c $(CONFIG) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) --out $(OUT)
+
+data-check: .venv/ready ## Check the data of CONFIG against the contract
+	@.venv/bin/tenure check -c $(CONFIG)
+
+leaks: .venv/ready ## Prove on the data of CONFIG that no feature sees past its cutoff
+	@.venv/bin/tenure check --leaks -c $(CONFIG)
+
+test: .venv/ready ## Run all tests
+	@.venv/bin/python -m pytest
+
+check: lint types arch docs-current test ## Everything a commit must pass
+
+lint: .venv/ready ## Style and formatting
+	@.venv/bin/ruff check src tests .ci/setup
+	@.venv/bin/ruff format --check src tests .ci/setup
+
+format: .venv/ready ## Mend style and formatting
+	@.venv/bin/ruff check --fix src tests .ci/setup
+	@.venv/bin/ruff format src tests .ci/setup
+
+types: .venv/ready ## Strict types on src/
+	@.venv/bin/mypy
+
+arch: .venv/ready ## Which module may import which
+	@.venv/bin/lint-imports
+
+docs: .venv/ready ## Write docs/features.md from the features
+	@.venv/bin/python -m tenure.features.dictionary docs/features.md
+
+docs-current: .venv/ready
+	@.venv/bin/python -m tenure.features.dictionary --check docs/features.md
+
+mlflow: .venv/ready ## Show the runs at port 5000
+	@MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true .venv/bin/mlflow server \
+		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
+
+lock: .venv/ready ## Pin the requirements anew (needs a package index)
+	@.venv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header -o requirements.txt
+
+clean: ## Remove .venv and outputs; runs in mlruns/ stay
+	rm -rf .venv out

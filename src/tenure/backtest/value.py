@@ -1,0 +1,163 @@
+"""Value predictions held against what happened: family chosen early, reported late."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tenure.config import ClvConfig, Config
+from tenure.errors import DataError
+from tenure.evaluation.clv import baselines, holdout
+from tenure.models.btyd import Family, PurchaseModel
+from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.purchases import expected_purchases
+from tenure.models.spend import SpendModel, spend_per_purchase
+
+__all__ = ["FAMILIES", "ValueBacktest", "origins", "run", "validation_days"]
+
+FAMILIES: tuple[Family, ...] = ("mbg_nbd", "bg_nbd")
+LONGEST = 365
+DRAWS = 200  # of the bootstrap
+RFM = ["frequency", "recency", "T"]
+
+
+@dataclass(frozen=True)
+class ValueBacktest:
+    """The chosen family and its figures on the validation horizon.
+
+    Attributes
+    ----------
+    family : str
+        `bg_nbd` or `mbg_nbd`.
+    why : str
+        The choice in one sentence.
+    horizon_days : int
+        Length of the validation horizon.
+    origin : date or None
+        Where the reported holdout begins; None where the log is too short for one.
+    figures : dict
+        name → {"value", "purchases"} → metric → estimate, with `model` and its baselines.
+    notes : tuple of str
+        Warnings of the fits, for people.
+    """
+
+    family: Family
+    why: str
+    horizon_days: int
+    origin: dt.date | None
+    figures: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def validation_days(first_day: dt.date, observed_until: dt.date) -> int:
+    """Return the validation horizon: a quarter of the log, at most a year."""
+    return max(1, min(LONGEST, (observed_until - first_day).days // 4))
+
+
+def origins(first_day: dt.date, observed_until: dt.date) -> tuple[dt.date, ...]:
+    """Return the earlier origin, where the family is chosen, and the reported one."""
+    step = dt.timedelta(days=validation_days(first_day, observed_until))
+    return observed_until - 2 * step, observed_until - step
+
+
+def run(
+    matrix: pd.DataFrame,
+    happened: pd.DataFrame,
+    cuts: Sequence[dt.date],
+    config: Config,
+    horizon_days: int,
+) -> ValueBacktest:
+    """Choose the family at the earlier origin and judge it at the later one.
+
+    Parameters
+    ----------
+    matrix : DataFrame
+        Features of everybody ever seen at the origins (`frequency`, `recency`, `T`,
+        `monetary_value`).
+    happened : DataFrame
+        From `labels.outcomes` over the validation horizon.
+    cuts : (date, date)
+        From `origins`.
+    config : Config
+        `clv.family`, and the seed of the bootstrap.
+    horizon_days : int
+        The validation horizon.
+    """
+    early, late = (_at(matrix, happened, day) for day in cuts)
+    family, why, notes = _choose(early, config.clv, horizon_days)
+    if late.empty:
+        return ValueBacktest(
+            family, why, horizon_days, None, {}, ("The log is too short for a value holdout.",)
+        )
+    names = (family, *(f for f in FAMILIES if f != family))
+    predictions: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    try:
+        spend = fit_spend(late["frequency"], late["monetary_value"])
+        notes += spend.warnings
+        for name in names:
+            model = fit_purchases(late[RFM], name)
+            said = _predict(model, spend, late, horizon_days)
+            predictions["model" if name == family else name] = said
+            notes += model.warnings if name == family else ()
+    except DataError as fault:
+        return ValueBacktest(family, why, horizon_days, None, {}, (*notes, str(fault)))
+    rules = baselines(
+        late["frequency"], late["T"], late["monetary_value"], horizon_days=horizon_days
+    )
+    figures = holdout(
+        late["purchase_days_after"],
+        late["value_after"],
+        {**predictions, **rules},
+        seed=config.model.seed,
+    )
+    return ValueBacktest(family, why, horizon_days, cuts[1], figures, notes)
+
+
+def _at(matrix: pd.DataFrame, happened: pd.DataFrame, day: dt.date) -> pd.DataFrame:
+    here = matrix[matrix["cutoff"] == pd.Timestamp(day)]
+    after = happened.rename(
+        columns={"purchase_days": "purchase_days_after", "value": "value_after"}
+    )
+    joined = here.merge(after, on=["customer_id", "cutoff"], how="left")
+    # nobody is missing here: who has no row after the origin bought nothing
+    return joined.fillna({"purchase_days_after": 0.0, "value_after": 0.0})
+
+
+def _predict(
+    model: PurchaseModel, spend: SpendModel, rfm: pd.DataFrame, days: int
+) -> tuple[np.ndarray, np.ndarray]:
+    x, t_x, T, m = (rfm[c].to_numpy() for c in (*RFM, "monetary_value"))
+    purchases = expected_purchases(model, x, t_x, T, days)
+    return purchases, purchases * spend_per_purchase(spend, x, m)
+
+
+def _choose(
+    early: pd.DataFrame, config: ClvConfig, horizon_days: int
+) -> tuple[Family, str, tuple[str, ...]]:
+    if config.family != "auto":
+        return config.family, "The config names the family.", ()
+    default = FAMILIES[0]
+    if early.empty:
+        return default, f"{default}: the log is too short to compare families.", ()
+    errors: dict[Family, float] = {}
+    try:
+        for name in FAMILIES:
+            model = fit_purchases(early[RFM], name)
+            x, t_x, T = (early[c].to_numpy() for c in RFM)
+            said = expected_purchases(model, x, t_x, T, horizon_days)
+            errors[name] = float(np.sqrt(np.mean((early["purchase_days_after"] - said) ** 2)))
+    except DataError as fault:
+        return default, f"{default}: the families could not be compared ({fault}).", ()
+    best = min(errors, key=lambda name: errors[name])
+    other = max(errors, key=lambda name: errors[name])
+    day = pd.Timestamp(early["cutoff"].iloc[0]).date()
+    why = (
+        f"{best}: it missed the purchases of the {horizon_days} days after {day} by "
+        f"{errors[best]:.3f} (RMSE), {other} by {errors[other]:.3f}."
+    )
+    return best, why, ()

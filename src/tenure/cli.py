@@ -1,0 +1,150 @@
+"""The command line: reads arguments, calls the verbs, turns faults into exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tenure.config import Config, load_config
+from tenure.errors import ConfigError, TenureError
+
+app = typer.Typer(
+    help="Which customers are about to leave, what they are worth, and what drives it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The project's YAML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Leaks = Annotated[bool, typer.Option("--leaks", help="Prove that no feature sees the future.")]
+Day = Annotated[str | None, typer.Option(help="A local day, YYYY-MM-DD.")]
+
+
+def _say(text: str, value: Any, as_json: bool) -> None:
+    sys.stdout.write((json.dumps(value, default=str) if as_json else text) + "\n")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Yield what tells the terminal how far we are; silent where nobody watches."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("starting") as status:
+        yield lambda text: status.update(text)
+
+
+def _day(text: str | None, option: str) -> dt.date | None:
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{option}: {text!r} is not a day; write YYYY-MM-DD.") from None
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    leaks: Leaks = False,
+    json_: Json = False,
+) -> None:
+    """Check the data against the contract; with --leaks, prove point-in-time on them."""
+    from tenure.audit import contract_report, prove
+
+    settings = load_config(config)
+    with _progress() as progress:
+        found = prove(settings, progress=progress) if leaks else contract_report(settings)
+    _say(found.text, found.values, json_)
+
+
+@app.command()
+def features(
+    config: ConfigFile,
+    cutoff: Annotated[str, typer.Option(help="A local day, YYYY-MM-DD.")],
+    out: Annotated[Path, typer.Option(help="A .parquet or .csv file.")],
+    json_: Json = False,
+) -> None:
+    """Write the features of every customer as known at a cutoff."""
+    from tenure.extract import extract
+
+    settings = load_config(config)
+    day = _day(cutoff, "--cutoff")
+    assert day is not None
+    rows, columns = extract(settings, day, out)
+    text = f"{rows:,} customers, {columns} features at {day}: {out}"
+    _say(text, {"customers": rows, "features": columns, "out": str(out)}, json_)
+
+
+@app.command()
+def train(config: ConfigFile, json_: Json = False) -> None:
+    """Train, evaluate, explain and track; writes out/<project>/ and an MLflow run."""
+    from tenure.train import train as run
+
+    settings = load_config(config)
+    with _progress() as progress:
+        done = run(settings, config, progress=progress)
+    _say(done.summary, {"metrics": done.metrics, "out": str(done.folder)}, json_)
+
+
+@app.command()
+def score(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="A .csv or .parquet file.")],
+    customers: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet with a column customer_id; default: all.")
+    ] = None,
+    as_of: Day = None,
+    json_: Json = False,
+) -> None:
+    """Score customers with the champion model."""
+    from tenure.score import score as run
+
+    settings: Config = load_config(config)
+    done = run(settings, out, customers=customers, as_of=_day(as_of, "--as-of"))
+    counts = ", ".join(f"{n:,} {status}" for status, n in done.counts.items()) or "no customers"
+    lines = [f"{counts} as of {done.as_of}, by model version {done.model_version}: {done.out}"]
+    if done.unknown_out is not None:
+        lines.append(f"{done.unknown:,} ids are not in the data: {done.unknown_out}")
+    lines += [f"Note: {w}" for w in done.warnings]
+    _say("\n".join(lines), vars(done), json_)
+
+
+def _terminate(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line and exit with design.md's codes."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=False)
+    except TenureError as fault:
+        sys.stderr.write(f"{type(fault).__name__}: {fault}\n")
+        sys.exit(fault.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("Interrupted: nothing half-written is left behind.\n")
+        sys.exit(130)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except Exception as fault:
+        # click's own usage errors know their code and how to show themselves
+        if hasattr(fault, "show") and hasattr(fault, "exit_code"):
+            fault.show()
+            sys.exit(fault.exit_code)
+        raise
+
+
+if __name__ == "__main__":
+    main()

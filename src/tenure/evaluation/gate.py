@@ -1,0 +1,82 @@
+"""Which model may be promoted: non-inferiority, calibration and signal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tenure.evaluation.bootstrap import Estimate
+
+__all__ = ["AUC_MARGIN", "CALIBRATION_TARGET", "LOG_LOSS_MARGIN", "Verdict", "gate"]
+
+LOG_LOSS_MARGIN = 0.01
+"""Share of the baseline's log loss that the model may be worse by."""
+AUC_MARGIN = 0.005
+CALIBRATION_TARGET = 0.015
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a model may be promoted, and every reason why not.
+
+    Parameters
+    ----------
+    passed : bool
+        It may.
+    signal : bool
+        Its AUC is above chance; where it is not, nothing is promoted and `score` refuses.
+    reasons : tuple of str
+        What failed, in words with numbers; empty when passed.
+    """
+
+    passed: bool
+    signal: bool
+    reasons: tuple[str, ...]
+
+
+def gate(
+    model: Mapping[str, Estimate],
+    baseline: Mapping[str, Estimate],
+    log_loss_gain: Estimate,
+    auc_gain: Estimate,
+    *,
+    first: bool,
+) -> Verdict:
+    """Judge a model against the baseline that earlier cutoffs fixed (or the champion).
+
+    A model passes when the lower ends of its improvements' 90 % intervals are above −1 % of the
+    baseline's log loss and above −.005 AUC, its calibration error is at most the larger of .015 and
+    the 95th percentile of the floor, and the lower end of its AUC is above .5.
+
+    Parameters
+    ----------
+    model, baseline : mapping
+        Metrics as `evaluate` returns them for one model.
+    log_loss_gain, auc_gain : dict
+        What `paired` returns for the two.
+    first : bool
+        There is no champion yet: the calibration line is not asked. Where a first model fails the
+        comparison, put the baseline itself forward: against itself it passes wherever there is
+        signal, so that a first champion exists.
+    """
+    reasons = []
+    signal = model["auc"]["lower"] > 0.5
+    if not signal:
+        reasons.append(f"no signal: AUC {_shown(model['auc'])} does not exclude .5")
+    allowed = LOG_LOSS_MARGIN * baseline["log_loss"]["value"]
+    if not log_loss_gain["lower"] > -allowed:
+        reasons.append(
+            f"log loss: improvement {_shown(log_loss_gain)} may be below {-allowed:+.4f} "
+            f"(1 % of the baseline's {baseline['log_loss']['value']:.4f})"
+        )
+    if not auc_gain["lower"] > -AUC_MARGIN:
+        reasons.append(f"AUC: improvement {_shown(auc_gain)} may be below {-AUC_MARGIN:+.4f}")
+    error = model["expected_calibration_error"]
+    target = max(CALIBRATION_TARGET, error["floor_p95"])
+    if not first and not error["value"] <= target:
+        reasons.append(f"calibration: error {error['value']:.4f} is above the target {target:.4f}")
+    return Verdict(not reasons, signal, tuple(reasons))
+
+
+def _shown(estimate: Estimate) -> str:
+    return "{value:.4f} [{lower:.4f}, {upper:.4f}]".format(**estimate)

@@ -1,0 +1,1 @@
+"""The models: churn candidates, their calibration, and the purchase and spend models."""

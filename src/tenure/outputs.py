@@ -1,0 +1,104 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pandas as pd
+
+from tenure.errors import ConfigError, EnvironmentFault
+
+__all__ = ["ENDINGS", "check_ending", "neutral", "staged_folder", "write_table"]
+
+ENDINGS = (".csv", ".parquet")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a table whose file ending says neither CSV nor Parquet.
+
+    Raises
+    ------
+    ConfigError
+        Naming the endings that are written.
+    """
+    if path.suffix not in ENDINGS:
+        raise ConfigError(f"--out {path}: give a file that ends in {' or '.join(ENDINGS)}.")
+    if path.is_dir():
+        raise EnvironmentFault(f"--out {path}: is a folder; give a file.")
+
+
+def neutral(value: object) -> object:
+    """Disarm text that a spreadsheet would run as a formula; numbers stay what they are.
+
+    Examples
+    --------
+    >>> neutral("=HYPERLINK(1)"), neutral("Ann"), neutral(-2.0)
+    ("'=HYPERLINK(1)", 'Ann', -2.0)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write CSV or Parquet by the file's ending; an older file survives any failure.
+
+    Raises
+    ------
+    ConfigError
+        If the ending is unknown.
+    EnvironmentFault
+        If the place cannot be written.
+    """
+    check_ending(path)
+    if path.suffix == ".csv":
+        safe = frame.copy()
+        for column in safe.select_dtypes(exclude=["number", "bool", "datetime"]):
+            safe[column] = safe[column].map(neutral, na_action="ignore")
+        _replace(path, lambda beside: safe.to_csv(beside, index=False))
+    else:
+        _replace(path, lambda beside: frame.to_parquet(beside, index=False))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    beside = path.with_name(f"{path.name}.tmp-{uuid4().hex}")
+    with _plain_faults(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(beside)
+            with beside.open("rb") as written:
+                os.fsync(written.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def staged_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder beside `folder`; its files move over only if the block succeeds."""
+    beside = folder.with_name(f".{folder.name}.tmp-{uuid4().hex}")
+    with _plain_faults(folder):
+        beside.mkdir(parents=True)
+    try:
+        yield beside
+        with _plain_faults(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in sorted(p for p in beside.iterdir() if p.is_file()):
+                file.replace(folder / file.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _plain_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise EnvironmentFault(
+            f"{path}: cannot be written ({fault.strerror or fault}). What stood there before is "
+            "intact; free the disk or correct the permission, and run again."
+        ) from None

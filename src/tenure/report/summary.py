@@ -1,0 +1,184 @@
+"""The run in one screen of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from tenure.config import Config
+
+__all__ = ["summary"]
+
+_METRICS = (
+    ("auc", "AUC", 3),
+    ("log_loss", "log loss", 4),
+    ("expected_calibration_error", "calib. error", 3),
+    ("top_decile_lift", "lift top 10 %", 2),
+)
+
+
+def summary(
+    metrics: dict[str, Any], drivers: dict[str, Any], scores: pd.DataFrame, config: Config
+) -> str:
+    """Write the end of a training run: data, cutoffs, churn, value, drivers, what next."""
+    blocks = [
+        _first(metrics),
+        _data(metrics),
+        _churn(metrics, config),
+        _value(metrics, scores, config),
+        _drivers(drivers),
+        _warnings(metrics),
+        _next(metrics, config),
+    ]
+    return "\n\n".join("\n".join(b) for b in blocks if b)
+
+
+def _first(metrics: dict[str, Any]) -> list[str]:
+    """Say what a reader must know before anything else."""
+    churn = metrics["churn"]
+    if not churn["test"]["auc"]["lower"] > 0.5:
+        return ["NO SIGNAL: the model cannot tell leavers from stayers; nothing was promoted."]
+    lines: list[str] = []
+    best, selected = churn["best_baseline"], churn["selected"]
+    gain = churn["improvement_on_best_baseline"][selected]
+    if selected == best:
+        lines.append(
+            f"A SIMPLE MODEL WINS: {selected} had the best log loss on the cutoffs before the "
+            "test, and is the registered model."
+        )
+    if churn["gate"]["reasons"]:
+        lines.append(f"CHECK FIRST: {selected} misses a line of the gate.")
+        lines += [f"  {reason}" for reason in churn["gate"]["reasons"]]
+    elif selected != best and not (gain["log_loss"]["lower"] > 0 or gain["auc"]["lower"] > 0):
+        lines.append(
+            f"AS GOOD AS A BASELINE: {selected} and {best} cannot be told apart on the test "
+            "cutoffs; the simpler one would do."
+        )
+    return lines
+
+
+def _data(metrics: dict[str, Any]) -> list[str]:
+    data = metrics["data"]
+    table = data["transactions"]
+    aside = ", ".join(f"{n:,} {rule}" for rule, n in table["set_aside"].items() if n)
+    days = metrics["cutoffs"]
+    return [
+        f"Data     transactions: {table['rows_kept']:,} of {table['rows_read']:,} rows kept, "
+        f"{table['rows_read'] - table['rows_kept']:,} set aside{f' ({aside})' if aside else ''}; "
+        f"{data['first_day']} up to {data['observed_until']}",
+        f"Cutoffs  {len(days)} from {days[0]} to {days[-1]}; test: "
+        + ", ".join(metrics["churn"]["tests"]),
+    ]
+
+
+def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
+    churn, c = metrics["churn"], config.churn
+    who = "everybody ever seen" if c.active_days is None else f"active within {c.active_days} days"
+    gap = f" after a gap of {c.gap_days}" if c.gap_days else ""
+    test = churn["test"]
+    error = test["expected_calibration_error"]
+    lines = [
+        f"Churn    no purchase in {c.horizon_days} days{gap}, of customers {who}; "
+        f"usual rate on the test cutoffs {test['base_rate']['value']:.1%}",
+        "",
+        *_table(
+            ["", *(name for _, name, _ in _METRICS)],
+            [
+                [_mark(name, churn), *(_estimate(row[key], digits) for key, _, digits in _METRICS)]
+                for name, row in {**churn["candidates"], **churn["baselines"]}.items()
+            ],
+        ),
+        "  > registered model   * best baseline on earlier cutoffs   [90 % interval]",
+        f"  calibration error by chance alone: {error['floor_mean']:.3f} on average, "
+        f"{error['floor_p95']:.3f} at most in 19 of 20",
+    ]
+    for name, gain in churn["improvement_on_best_baseline"].items():
+        if name != churn["best_baseline"]:
+            lines.append(
+                f"  {name} improves on {churn['best_baseline']} by "
+                f"{_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
+            )
+    return lines
+
+
+def _mark(name: str, churn: dict[str, Any]) -> str:
+    mark = ">" if name == churn["selected"] else " "
+    return f"{mark} {name}{' *' if name == churn['best_baseline'] else ''}"
+
+
+def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> list[str]:
+    clv, unit = metrics["clv"], config.currency or "money"
+    hold = clv["holdout"]
+    if "mae" not in hold:
+        return [f"Value    declined or not judged; {clv['why']}"]
+    names = (("mae", 2), ("rmse", 2), ("bias", 3), ("spearman", 3), ("gini", 3))
+    rows = {f"> {clv['family']}": hold, **clv["baselines"]}
+    lines = [
+        f"Value    {unit} ({clv['unit']}) over the {hold['horizon_days']} days after "
+        f"{hold['origin']}, everybody ever seen",
+        "",
+        *_table(
+            ["", *(n for n, _ in names)],
+            [
+                [n if n[0] == ">" else f"  {n}", *(_estimate(r[k], d) for k, d in names)]
+                for n, r in rows.items()
+            ],
+        ),
+    ]
+    column = f"clv_{config.clv.horizon_days}d"
+    total, risk = scores[column].sum(), scores["value_at_risk"].sum()
+    lines.append(
+        f"  next {config.clv.horizon_days} days: {total:,.0f} {unit} expected of "
+        f"{len(scores):,} customers; {risk:,.0f} at risk among the "
+        f"{int((scores['status'] == 'scored').sum()):,} who may leave (model only, no interval yet)"
+    )
+    return lines
+
+
+def _drivers(drivers: dict[str, Any]) -> list[str]:
+    lines = [
+        f"Drivers  mean points of churn probability among {drivers['customers']:,} customers at "
+        f"{drivers['as_of']} ({drivers['model']}; association, not proof)"
+    ]
+    for factor in drivers["factors"][:5]:
+        lead = factor["features"][0]
+        means = f", {lead['more_means']} with more of it" if lead["more_means"] else ""
+        lines.append(
+            f"  {factor['churn_points']:5.1f}  {factor['factor']}: {lead['feature']}{means}"
+        )
+    return lines
+
+
+def _warnings(metrics: dict[str, Any]) -> list[str]:
+    said = [*metrics["warnings"], *metrics["data"]["transactions"].get("notes", ())]
+    return ["Notes", *(f"  - {w}" for w in dict.fromkeys(said))] if said else []
+
+
+def _next(metrics: dict[str, Any], config: Config) -> list[str]:
+    version = metrics["model_version"]
+    state = "champion" if metrics["churn"]["promoted"] else "not promoted"
+    return [
+        f"MLflow   run {metrics['run_id']}, model {config.project} version {version} ({state}); "
+        "`make mlflow` shows it",
+        f"Files    {config.out}/: report.html, metrics.json, drivers.json, scores.parquet",
+        "Next     open the report, then score a list:",
+        "         make score    or    tenure score -c CONFIG --customers list.csv --out scores.csv",
+    ]
+
+
+def _estimate(figure: dict[str, float], digits: int) -> str:
+    value, lower, upper = (figure[k] for k in ("value", "lower", "upper"))
+    if value is None or value != value:
+        return "-"
+    return f"{value:.{digits}f} [{lower:.{digits}f}, {upper:.{digits}f}]"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    every = [list(head), *(list(r) for r in rows)]
+    widths = [max(len(r[i]) for r in every) for i in range(len(head))]
+    return [
+        "  " + "  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)).rstrip()
+        for r in every
+    ]

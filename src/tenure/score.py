@@ -1,0 +1,170 @@
+"""Score customers with the champion: the same numbers as training computed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import ibis
+import pandas as pd
+
+from tenure import storage
+from tenure.bundle import Bundle
+from tenure.config import Config
+from tenure.cutoffs import check_day, cutoff_table
+from tenure.errors import ConfigError, DataError, EnvironmentFault, ModelError, listing
+from tenure.features.matrix import build
+from tenure.outputs import check_ending, write_table
+from tenure.snapshot import seen
+from tenure.sources import Sources, load
+from tenure.track import champion
+
+__all__ = ["Scored", "score"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was scored and where it stands."""
+
+    out: Path
+    as_of: dt.date
+    counts: dict[str, int]
+    unknown: int
+    unknown_out: Path | None
+    model_version: str
+    run_id: str
+    warnings: tuple[str, ...]
+
+
+def score(
+    config: Config,
+    out: Path,
+    *,
+    customers: Path | None = None,
+    as_of: dt.date | None = None,
+) -> Scored:
+    """Score a list of customers, or all of them, and write one row each.
+
+    Parameters
+    ----------
+    config : Config
+        The config the champion was trained with.
+    out : Path
+        A `.csv` or `.parquet` file; an older one survives any failure.
+    customers : Path, optional
+        A CSV or Parquet file with a column `customer_id`; all known customers by default.
+    as_of : date, optional
+        Score as known at this local midnight; the end of observation by default.
+
+    Returns
+    -------
+    Scored
+
+    Raises
+    ------
+    DataError
+        If the data end before `as_of`, or lack what the model was trained with.
+    ModelError
+        If there is no champion, its files were altered, or the config asks for another question.
+    """
+    check_ending(out)
+    found = champion(config.project)
+    bundle = storage.load(found.folder)
+    _same_question(bundle, config)
+    listed = None if customers is None else _listed(customers)
+    with load(config) as sources:
+        day = as_of or sources.observed_until
+        _check(sources, bundle, day)
+        matrix = build(sources.tables, [day], config.zone, bundle.schema)
+        known = _known(sources, day, config)
+    rows = bundle.score(matrix)
+    never = known[~known.isin(rows["customer_id"])]
+    rows = pd.concat([rows, pd.DataFrame({"customer_id": never, "status": "never_bought"})])
+    rows = rows.sort_values("customer_id", kind="stable")
+    unknown = pd.Series([], dtype="str")
+    if listed is not None:
+        unknown = listed[~listed.isin(known)]
+        rows = rows[rows["customer_id"].isin(listed)]
+    rows = bundle.stamped(rows, day, found.version, found.run_id)
+    aside = out.with_name(f"{out.stem}.unknown.csv")
+    if len(unknown):
+        write_table(pd.DataFrame({"customer_id": unknown}), aside)
+    else:
+        aside.unlink(missing_ok=True)
+    write_table(rows, out)
+    return Scored(
+        out,
+        day,
+        {str(k): int(v) for k, v in rows["status"].value_counts().sort_index().items()},
+        len(unknown),
+        aside if len(unknown) else None,
+        found.version,
+        found.run_id,
+        tuple(storage.library_warnings(found.folder)),
+    )
+
+
+def _listed(path: Path) -> pd.Series:
+    """Read the ids of a list, each once, exactly as written."""
+    try:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"--customers {path}: no such file.") from None
+    except PermissionError:
+        raise EnvironmentFault(f"--customers {path}: may not be read.") from None
+    except (OSError, ValueError) as fault:
+        what = "is empty; it needs at least the header `customer_id`"
+        broken = not isinstance(fault, pd.errors.EmptyDataError)
+        raise DataError(f"--customers {path}: {'cannot be read' if broken else what}.") from None
+    if "customer_id" not in table:
+        raise DataError(
+            f"--customers {path}: has no column customer_id; it has {len(table.columns)} others. "
+            "Rename the column that holds the ids."
+        )
+    ids = table["customer_id"].dropna().astype("str")
+    return ids[ids != ""].drop_duplicates().reset_index(drop=True)
+
+
+def _same_question(bundle: Bundle, config: Config) -> None:
+    pairs = {"churn": (bundle.churn, config.churn), "clv": (bundle.clv, config.clv)}
+    problems = [
+        f"{section}.{key}: the model was trained with {getattr(trained, key)!r}, the config says "
+        f"{getattr(asked, key)!r}."
+        for section, (trained, asked) in pairs.items()
+        for key in type(trained).model_fields
+        if getattr(trained, key) != getattr(asked, key)
+    ]
+    if bundle.timezone != config.timezone:
+        problems.append(
+            f"timezone: the model was trained with {bundle.timezone!r}, the config says "
+            f"{config.timezone!r}."
+        )
+    if problems:
+        raise ModelError(
+            listing("config", problems) + "\n  Score with the model's config, or train again."
+        )
+
+
+def _check(sources: Sources, bundle: Bundle, day: dt.date) -> None:
+    check_day(day, sources.first_day, sources.observed_until)
+    for table, columns in bundle.schema.available.items():
+        absent = sorted(set(columns) - set(sources.tables[table].columns))
+        if absent:
+            problems = [
+                f"{column}: the model was trained with it; here it is missing or empty."
+                for column in absent
+            ]
+            raise DataError(
+                listing(table, problems) + "\n  Map these columns in the config, or train again."
+            )
+
+
+def _known(sources: Sources, day: dt.date, config: Config) -> pd.Series:
+    log = sources.tables["transactions"]
+    rows = seen(log, ibis.memtable(cutoff_table([day], config.zone)), "ts")
+    ids = rows.select("customer_id").distinct().order_by("customer_id").to_pyarrow()
+    return pd.Series(ids["customer_id"].to_pylist(), dtype="str")

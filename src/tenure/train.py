@@ -1,0 +1,208 @@
+"""The main job: from a config to a tracked, evaluated and explained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from tenure import labels, results
+from tenure.backtest import churn as churn_backtest
+from tenure.backtest import value as value_backtest
+from tenure.bundle import Bundle
+from tenure.config import Config
+from tenure.errors import DataError
+from tenure.explain.points import drivers, explain
+from tenure.models.calibration import Calibrator
+from tenure.models.candidate import Candidate
+from tenure.models.churn import BASELINES, fit_candidates
+from tenure.models.clv import fit_purchases, fit_spend
+from tenure.outputs import staged_folder, write_table
+from tenure.population import RFM, Population, prepare
+from tenure.report.page import page
+from tenure.report.summary import summary
+from tenure.sources import Sources, load
+from tenure.storage import save
+from tenure.track import Tracking, champion_version
+
+__all__ = ["Trained", "train"]
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run left behind."""
+
+    metrics: dict[str, Any]
+    drivers: dict[str, Any]
+    folder: Path
+    summary: str
+
+
+def train(config: Config, config_file: Path, *, progress: Progress = lambda _: None) -> Trained:
+    """Train, evaluate, explain, track.
+
+    Parameters
+    ----------
+    config : Config
+        The checked config.
+    config_file : Path
+        Its file, kept with the run.
+    progress : callable
+        Told what is being done.
+
+    Returns
+    -------
+    Trained
+        Its files stand in `out/<project>/` and in MLflow.
+
+    Raises
+    ------
+    DataError
+        If the data cannot carry the question.
+    ModelError
+        If tracking refuses.
+    EnvironmentFault
+        If the outputs cannot be written.
+    """
+    progress("reading the data")
+    # our matrices are thin: BLAS threads would only spin, and fight with the backtest's own
+    one_thread = threadpool_limits(1, user_api="blas")
+    with one_thread, load(config) as sources, Tracking(config.project) as tracking:
+        progress("building features")
+        ready = prepare(sources, config)
+        churn = churn_backtest.run(ready.X, ready.rows, config, progress=progress)
+        progress("evaluating")
+        first = champion_version(config.project) is None
+        churn_part, verdict = results.churn_figures(churn, ready, config, first=first)
+        churn_part["promoted"] = verdict.signal and (first or verdict.passed)
+        value = value_backtest.run(
+            ready.matrix, ready.after, ready.origins, config, ready.value_days
+        )
+        progress("fitting the final models")
+        final = _final(ready, churn, value, config)
+        metrics = {
+            "project": config.project,
+            "run_id": tracking.run_id,
+            "data": results.data_figures(sources, ready),
+            "cutoffs": [str(d) for d in ready.days],
+            "churn": churn_part,
+            "clv": results.value_figures(value, config),
+            "warnings": [*ready.notes, *churn.notes, *value.notes, *final.notes],
+        }
+        progress("writing")
+        return _write(metrics, final, ready, sources, tracking, config, config_file)
+
+
+def _write(
+    metrics: dict[str, Any],
+    final: _Final,
+    ready: Population,
+    sources: Sources,
+    tracking: Tracking,
+    config: Config,
+    config_file: Path,
+) -> Trained:
+    """Stage every file, log the run, then move all files over at once."""
+    bundle, found = final.bundle, _drivers(final, ready, config)
+    scores = bundle.score(ready.today)
+    html = page(metrics, found, scores, config, bundle.band_limits())
+    booster = final.lightgbm.to_json()["model"]
+    with staged_folder(config.out) as folder:
+        save(bundle, folder / "bundle")
+        (folder / "lightgbm.txt").write_text(booster, encoding="utf-8")
+        (folder / "config.yaml").write_bytes(config_file.read_bytes())
+        (folder / "report.html").write_text(html, encoding="utf-8")
+        results.write_json(folder / "drivers.json", found)
+        results.write_json(folder / "metrics.json", metrics)
+        metrics["model_version"] = tracking.finish(
+            params=results.params(config, ready),
+            metrics=dict(results.flat(metrics)),
+            tags=results.tags(metrics),
+            outputs=folder,
+            bundle=folder / "bundle",
+            columns=[c.name for c in ready.schema.columns()],
+            promote=metrics["churn"]["promoted"],
+        )
+        results.write_json(folder / "metrics.json", metrics)
+        # rows of the user's tables stay on the user's machine: these two are not logged
+        sources.write_quarantine(folder / "set_aside.parquet")
+        stamped = bundle.stamped(scores, ready.as_of, metrics["model_version"], tracking.run_id)
+        write_table(stamped, folder / "scores.parquet")
+    return Trained(metrics, found, config.out, summary(metrics, found, scores, config))
+
+
+@dataclass(frozen=True)
+class _Final:
+    """The models refitted on everything; the figures are those of the procedure."""
+
+    bundle: Bundle
+    lightgbm: Candidate
+    lightgbm_calibrator: Calibrator
+    notes: list[str]
+
+
+def _final(
+    ready: Population,
+    churn: churn_backtest.Backtest,
+    value: value_backtest.ValueBacktest,
+    config: Config,
+) -> _Final:
+    today = ready.today
+    notes: list[str] = []
+    timing = purchases = spend = None
+    try:
+        timing = purchases = fit_purchases(today[RFM], "mbg_nbd")
+        if value.family != "mbg_nbd":
+            purchases = fit_purchases(today[RFM], value.family)
+        spend = fit_spend(today["frequency"], today["monetary_value"])
+        notes += [*purchases.warnings, *spend.warnings]
+    except DataError as fault:
+        notes.append(f"Value is declined: {fault}")
+    names = dict.fromkeys((churn.selected, "lightgbm"))
+    fitted = fit_candidates(ready.X, ready.rows["churned"], seed=config.model.seed, names=names)
+    calibrators = {
+        name: churn_backtest.calibrate(name, churn.margins, ready.days, ready.as_of, config)
+        for name in names
+    }
+    bundle = Bundle(
+        candidate=fitted[churn.selected],
+        calibrator=calibrators[churn.selected],
+        timing=timing,
+        purchases=purchases,
+        spend=spend,
+        schema=ready.schema,
+        churn=config.churn,
+        clv=config.clv,
+        timezone=config.timezone,
+        usual={str(c): float(value) for c, value in ready.X.median().items()},
+        base_rate=float(ready.rows["churned"].mean()),
+        trained_until=ready.as_of,
+    )
+    return _Final(bundle, fitted["lightgbm"], calibrators["lightgbm"], notes)
+
+
+def _drivers(final: _Final, ready: Population, config: Config) -> dict[str, Any]:
+    """Explain the customers of today: by the registered model, or LightGBM where that is simple."""
+    bundle = final.bundle
+    here = ready.today[labels.eligible(ready.today, config.churn)]
+    X = ready.X if here.empty else bundle.inputs(here)  # nobody at stake: the training rows
+    model, calibrator = bundle.candidate, bundle.calibrator
+    if model.name in BASELINES:
+        model, calibrator = final.lightgbm, final.lightgbm_calibrator
+    explained = explain(model, calibrator, X)
+    return {
+        "as_of": str(ready.as_of),
+        "customers": len(X),
+        "unit": "points of churn probability (1 point = 0.01)",
+        "typical_probability": explained.typical,
+        "base_rate": bundle.base_rate,
+        "model": model.name,
+        "registered": bundle.candidate.name,
+        "note": "What goes together with leaving in this model; association, not proof of cause.",
+        "factors": drivers(explained, X, bundle.columns),
+    }

@@ -1,0 +1,149 @@
+"""The config is read safely, checked as a whole, and every problem comes with its key path."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tenure.config import Config, load_config
+from tenure.errors import ConfigError, EnvironmentFault
+
+GOOD = "project: shop\ndata: {tables: {transactions: {path: data/orders.csv}}}\n"
+
+
+def problem(tmp_path: Path, text: str) -> str:
+    """Return the message with which a config is refused."""
+    file = tmp_path / "c.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as fault:
+        load_config(file)
+    return str(fault.value)
+
+
+def test_defaults_are_those_of_the_design(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(GOOD)
+    config = load_config(file)
+    assert (config.timezone, config.churn.horizon_days, config.churn.active_days) == ("UTC", 90, 90)
+    assert (config.clv.horizon_days, config.clv.annual_discount_rate) == (365, 0.10)
+    assert (config.cutoffs.every_days, config.model.seed) == (30, 7)
+    assert config.out == Path("out/shop")
+
+
+@pytest.mark.parametrize("config", sorted(Path("configs").glob("*.yaml")), ids=str)
+def test_the_shipped_configs_are_valid(config):
+    assert isinstance(load_config(config), Config)
+
+
+class TestSafety:
+    def test_objects_are_not_built(self, tmp_path):
+        canary = tmp_path / "canary"
+        for tag in ("!!python/object/apply:os.system", "!!python/object/new:os.system", "!x"):
+            text = f"project: {tag} ['touch {canary}']\n"
+            assert "could not determine a constructor" in problem(tmp_path, text)
+        assert not canary.exists()
+
+    def test_aliases_cannot_multiply(self, tmp_path):
+        bomb = "a: &a [x, x]\n" + "".join(
+            f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n"
+            for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+        )
+        assert "config line 2: aliases (*name) are not allowed" in problem(tmp_path, bomb)
+
+    def test_merge_keys_are_aliases_too(self, tmp_path):
+        assert "aliases" in problem(tmp_path, "a: &a {x: 1}\nb: {<<: *a}\n")
+
+    def test_a_key_given_twice(self, tmp_path):
+        text = GOOD + "churn: {horizon_days: 30, horizon_days: 60}\n"
+        assert "config line 3: 'horizon_days' is given twice" in problem(tmp_path, text)
+
+    @pytest.mark.parametrize(
+        ("line", "path"),
+        [
+            ("churn: {horizon_days: yes}", "churn.horizon_days"),
+            ("churn: {horizon_days: '90'}", "churn.horizon_days"),
+            ("churn: {horizon_days: 90.5}", "churn.horizon_days"),
+            ("churn: {horizon_days: true}", "churn.horizon_days"),
+            ("churn: {horizon_days: 0}", "churn.horizon_days"),
+            ("clv: {annual_discount_rate: 1e3}", "clv.annual_discount_rate"),
+            ("clv: {annual_discount_rate: -1}", "clv.annual_discount_rate"),
+            ("clv: {annual_discount_rate: .nan}", "clv.annual_discount_rate"),
+            ("clv: {margin: .inf}", "clv.margin"),
+            ("clv: {horizon_days: 0}", "clv.horizon_days"),
+            ("model: {seed: 1e3}", "model.seed"),
+            ("currency: no", "currency"),
+            ("currency: euro", "currency"),
+            ("rates: {USD: 0}", "rates.USD"),
+            ("rates: {USD: .nan}", "rates.USD"),
+            ("timezone: Europe/Berln", "timezone"),
+            ("cutoffs: {last: 2021-02-30}", "cutoffs.last"),
+        ],
+    )
+    def test_words_and_numbers_are_not_bent(self, tmp_path, line, path):
+        assert f"\n  {path}" in problem(tmp_path, GOOD + line + "\n")
+
+    def test_endless_nesting(self, tmp_path):
+        assert "nested too deeply" in problem(tmp_path, "a: " + "[" * 1500)
+
+    @pytest.mark.parametrize(
+        "address", ["https://x.org/a.csv", "s3://b/a.parquet", "file:///a.csv"]
+    )
+    def test_addresses_are_refused(self, tmp_path, address):
+        text = GOOD.replace("data/orders.csv", address)
+        message = problem(tmp_path, text)
+        assert "data.tables.transactions" in message
+        assert "only files on this machine are read" in message
+
+    @pytest.mark.parametrize("name", ["../x", "/etc", "a b", "", "A", "x/y", ".."])
+    def test_a_project_name_cannot_leave_its_folder(self, tmp_path, name):
+        assert "project" in problem(tmp_path, GOOD.replace("shop", f"'{name}'"))
+
+
+class TestMessages:
+    def test_all_problems_come_at_once(self, tmp_path):
+        text = "project: shop\nchurm: {}\nclv: {margin: 2}\ndata: {tables: {transactions: {}}}\n"
+        message = problem(tmp_path, text)
+        assert "3 problems" in message
+        assert "churm: unknown key. Did you mean 'churn'?" in message
+        assert "clv.margin: " in message
+        assert "data.tables.transactions: give exactly one of" in message
+
+    def test_a_nested_key_gets_the_nearest_of_its_section(self, tmp_path):
+        message = problem(tmp_path, GOOD + "churn: {horizon: 30}\n")
+        assert "churn.horizon: unknown key. Did you mean 'horizon_days'?" in message
+        message = problem(tmp_path, GOOD.replace("path:", "paht:"))
+        assert "data.tables.transactions.paht: unknown key. Did you mean 'path'?" in message
+
+    def test_an_unknown_table(self, tmp_path):
+        message = problem(tmp_path, GOOD.replace("transactions", "transaction"))
+        assert "data.tables.transaction" in message
+
+    def test_a_column_that_is_neither_name_nor_mapping(self, tmp_path):
+        text = GOOD.replace("orders.csv", "orders.csv, columns: {kind: {colum: x}, ts: 3}")
+        message = problem(tmp_path, text)
+        assert "data.tables.transactions.columns.kind" in message
+        assert "data.tables.transactions.columns.ts" in message
+
+    def test_a_zone_gets_the_nearest(self, tmp_path):
+        assert "Europe/Berlin" in problem(tmp_path, GOOD + "timezone: Europe/Berln\n")
+
+    @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "a: [1", "a: \t- b", "\0"])
+    def test_what_is_no_mapping(self, tmp_path, text):
+        assert "c.yaml" in problem(tmp_path, text)
+
+    def test_files_that_cannot_be_read(self, tmp_path, monkeypatch):
+        with pytest.raises(ConfigError, match=r"none\.yaml: no such config"):
+            load_config(tmp_path / "none.yaml")
+        with pytest.raises(EnvironmentFault, match="cannot be read"):
+            load_config(tmp_path)
+        (tmp_path / "latin.yaml").write_bytes("project: é".encode("latin-1"))
+        with pytest.raises(ConfigError, match="not UTF-8"):
+            load_config(tmp_path / "latin.yaml")
+
+
+def test_config_is_frozen(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(GOOD)
+    config = load_config(file)
+    with pytest.raises(ValueError, match="frozen"):
+        config.project = os.sep

@@ -1,0 +1,46 @@
+"""Local days come out right in every zone, and agree with the standard library."""
+
+import datetime as dt
+from zoneinfo import ZoneInfo, available_timezones
+
+import ibis
+import pyarrow as pa
+import pytest
+
+from tenure.parsing import instant, local_day
+
+# days on which some zone has no midnight, has two, or changes its clock otherwise
+DAYS = [
+    "1985-04-28", "2018-11-04", "2018-02-18", "2020-03-29", "2020-10-25", "2021-03-14",
+    "2021-11-07", "2021-10-03", "2022-03-27", "2022-03-22", "2011-10-30", "2006-10-29",
+    "2021-02-28", "2024-02-29", "1999-12-31", "2023-04-28", "2021-03-28", "2017-10-15",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def con():
+    engine = ibis.duckdb.connect()
+    yield engine
+    engine.disconnect()
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_date_keeps_its_day_in_every_zone(con, part):
+    zones = sorted(z for z in available_timezones() if "/" in z)[part::4]
+    con.con.register(f"days_{part}", pa.table({"given": DAYS}))
+    table = con.table(f"days_{part}")
+    asked = {z: local_day(instant(table.given, z), z).cast("string") for z in zones}
+    found = con.to_pyarrow(table.select(given=table.given, **asked))
+    wrong = [z for z in zones if found[z].to_pylist() != found["given"].to_pylist()]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"])
+def test_moments_agree_with_the_standard_library(con, zone):
+    local = [dt.datetime(2021, m, d, 12, 34, 56) for m in range(1, 13) for d in (1, 14, 28)]
+    name = "moments_" + zone.replace("/", "_")
+    con.con.register(name, pa.table({"given": [str(t) for t in local]}))
+    table = con.table(name)
+    found = con.to_pyarrow(table.select(at=instant(table.given, zone)))["at"].to_pylist()
+    expected = [t.replace(tzinfo=ZoneInfo(zone)).astimezone(dt.UTC) for t in local]
+    assert [t.replace(tzinfo=dt.UTC) for t in found] == expected
