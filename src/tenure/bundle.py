@@ -107,39 +107,52 @@ class Bundle:
         """Take the churn probability of each row apart."""
         return explain(self.candidate, self.calibrator, X)
 
-    def score(self, matrix: pd.DataFrame) -> pd.DataFrame:
-        """Score a feature matrix, one row a customer.
+    def score(self, matrix: pd.DataFrame, known: pd.Series) -> pd.DataFrame:
+        """Score a feature matrix, one row a customer, in order of their ids.
 
         Parameters
         ----------
         matrix : DataFrame
-            From `features.matrix.build` with this bundle's schema.
+            From `features.matrix.build` with this bundle's schema, at one cutoff.
+        known : Series
+            The ids with any row before the cutoff, of who never bought too.
 
         Returns
         -------
         DataFrame
-            `customer_id`, `status` (`scored`, or `lapsed` for who is no longer eligible),
-            `churn_probability` (null unless scored), `risk_band`, `p_alive`,
-            `expected_purchases` (undiscounted, over the value horizon), `spend_per_purchase`,
-            `clv_<days>d`, `value_at_risk` (null unless scored), `reason_1` to `reason_3`.
+            `customer_id`; `status`: `scored`, `lapsed` (no longer eligible) or `never_bought`;
+            `churn_probability`, `risk_band`, `value_at_risk` and `reason_1` to `reason_3`, null
+            unless scored; `p_alive`, `expected_purchases` (undiscounted, over the value horizon),
+            `spend_per_purchase` and `clv_<days>d`, null for who never bought.
         """
-        scored = pd.DataFrame({"customer_id": matrix["customer_id"].astype("str")})
         at_stake = eligible(matrix, self.churn)
-        scored["status"] = np.where(at_stake, "scored", "lapsed")
-        here = matrix[at_stake]
+        people = pd.DataFrame(
+            {
+                "customer_id": matrix["customer_id"].astype("str"),
+                "status": np.where(at_stake, "scored", "lapsed"),
+            },
+            index=matrix.index,
+        )
+        churn = self._churn(matrix[at_stake])
+        value = self._value(matrix, churn["churn_probability"].to_numpy(), at_stake)
+        scored = people.join([churn[["churn_probability", "risk_band"]], value, churn[REASONS]])
+        never = known[~known.isin(scored["customer_id"])]
+        rest = pd.DataFrame({"customer_id": never, "status": "never_bought"})
+        every = pd.concat([scored, rest.reindex(columns=scored.columns)]) if len(rest) else scored
+        return every.sort_values("customer_id", kind="stable", ignore_index=True)
+
+    def _churn(self, here: pd.DataFrame) -> pd.DataFrame:
+        if here.empty:  # LightGBM refuses to predict nothing
+            nothing = pd.DataFrame(
+                index=here.index, columns=["risk_band", *REASONS], dtype="object"
+            )
+            return nothing.assign(churn_probability=np.empty(0))
         X = self.inputs(here)
         explained = self.explain(X)
-        p = explained.probability
-        scored["churn_probability"] = _spread(p, at_stake)
-        scored["risk_band"] = pd.Series(None, index=scored.index, dtype="object")
-        scored.loc[at_stake, "risk_band"] = self.bands(p)
-        self._value(scored, matrix, at_stake, p)
         raised = explained.points.sum(axis=1).to_numpy() > 0
         words = reasons(explained.points, X, self.usual, self.columns, raised)
-        for column in REASONS:
-            scored[column] = pd.Series(None, index=scored.index, dtype="object")
-            scored.loc[at_stake, column] = words[column].to_numpy()
-        return scored
+        p = explained.probability
+        return words.assign(churn_probability=p, risk_band=self.bands(p))
 
     def stamped(
         self, scored: pd.DataFrame, as_of: dt.date, version: str, run_id: str
@@ -160,40 +173,32 @@ class Bundle:
         odds = self.base_rate / (1 - self.base_rate)
         return odds / 2 / (1 + odds / 2), odds * 2 / (1 + odds * 2)
 
-    def _value(
-        self, scored: pd.DataFrame, matrix: pd.DataFrame, at_stake: np.ndarray, p: np.ndarray
-    ) -> None:
-        days, model = self.clv.horizon_days, self.purchases
-        value = f"clv_{days}d"
-        for column in ("p_alive", "expected_purchases", "spend_per_purchase", value):
-            scored[column] = np.nan
-        scored["value_at_risk"] = np.nan
-        if model is None or not len(matrix):
-            return
+    def _value(self, matrix: pd.DataFrame, p: np.ndarray, at_stake: np.ndarray) -> pd.DataFrame:
+        days, model, spend = self.clv.horizon_days, self.purchases, self.spend
+        clv_days = f"clv_{days}d"
+        names = ["p_alive", "expected_purchases", "spend_per_purchase", clv_days, "value_at_risk"]
+        found = pd.DataFrame(np.nan, index=matrix.index, columns=names)
+        if model is None or matrix.empty:
+            return found
         x, t_x, T, m = (
             matrix[c].to_numpy() for c in ("frequency", "recency", "T", "monetary_value")
         )
-        scored["p_alive"] = p_alive(model, x, t_x, T)
-        scored["expected_purchases"] = expected_purchases(model, x, t_x, T, days)
-        if self.spend is None:
-            return
+        found["p_alive"] = p_alive(model, x, t_x, T)
+        found["expected_purchases"] = expected_purchases(model, x, t_x, T, days)
+        if spend is None:
+            return found
         terms = {
             "horizon_days": days,
             "annual_discount_rate": self.clv.annual_discount_rate,
             "margin": self.clv.margin,
         }
-        scored["spend_per_purchase"] = spend_per_purchase(self.spend, x, m)
-        scored[value] = clv(model, self.spend, matrix, **terms)
+        found["spend_per_purchase"] = spend_per_purchase(spend, x, m)
+        found[clv_days] = clv(model, spend, matrix, **terms)
         if at_stake.any():
             V_A, V_0, _ = conditional_values(
-                model, self.spend, matrix[at_stake], **terms,
+                model, spend, matrix[at_stake], **terms,
                 label_horizon_days=self.churn.horizon_days, gap_days=self.churn.gap_days,
             )  # fmt: skip
-            scored.loc[at_stake, value] = combine(p, V_A, V_0)
-            scored.loc[at_stake, "value_at_risk"] = value_at_risk(p, V_A, V_0)
-
-
-def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    full = np.full(len(where), np.nan)
-    full[where] = values
-    return full
+            found.loc[at_stake, clv_days] = combine(p, V_A, V_0)
+            found.loc[at_stake, "value_at_risk"] = value_at_risk(p, V_A, V_0)
+        return found

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -138,12 +139,20 @@ def main() -> None:
         sys.exit(130)
     except typer.Exit as done:
         sys.exit(done.exit_code)
+    except OSError as fault:
+        sys.stderr.write(f"{fault.filename or 'a file'}: {fault.strerror or 'failed'}.\n")
+        sys.exit(1)
     except Exception as fault:
         # click's own usage errors know their code and how to show themselves
         if hasattr(fault, "show") and hasattr(fault, "exit_code"):
             fault.show()
             sys.exit(fault.exit_code)
-        raise
+        # the message may quote a row of somebody's data: show where, not what
+        where = "".join(traceback.format_tb(fault.__traceback__))
+        sys.stderr.write(
+            f"{where}{type(fault).__name__}: a fault of tenure itself; please report.\n"
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

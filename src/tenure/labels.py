@@ -13,9 +13,9 @@ import pandas as pd
 
 from tenure.config import ChurnConfig
 from tenure.cutoffs import cutoff_table
-from tenure.snapshot import during, final, versions
+from tenure.snapshot import during, final, seen, versions
 
-__all__ = ["bought_within", "eligible", "outcomes", "with_labels"]
+__all__ = ["bought_within", "eligible", "known_customers", "outcomes", "with_labels"]
 
 
 def bought_within(matrix: pd.DataFrame, days: int | None) -> np.ndarray:
@@ -28,6 +28,13 @@ def bought_within(matrix: pd.DataFrame, days: int | None) -> np.ndarray:
 def eligible(matrix: pd.DataFrame, churn: ChurnConfig) -> np.ndarray:
     """Tell who can leave at all: those who bought within `active_within_days`."""
     return bought_within(matrix, churn.active_days)
+
+
+def known_customers(tables: Mapping[str, ir.Table], day: dt.date, zone: ZoneInfo) -> pd.Series:
+    """List the ids with any row known before the cutoff, in order."""
+    rows = seen(tables["transactions"], ibis.memtable(cutoff_table([day], zone)), "ts")
+    ids = rows.select("customer_id").distinct().order_by("customer_id").to_pyarrow()
+    return pd.Series(ids["customer_id"].to_pylist(), dtype="str")
 
 
 def outcomes(

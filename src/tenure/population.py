@@ -48,6 +48,8 @@ class Population:
         The validation horizon.
     origins : tuple of date
         The value origins the log affords.
+    known : Series
+        The ids with any row before `as_of`.
     notes : tuple of str
         What could not be had.
     """
@@ -62,6 +64,7 @@ class Population:
     after: pd.DataFrame
     value_days: int
     origins: tuple[dt.date, ...]
+    known: pd.Series
     notes: tuple[str, ...]
 
     @property
@@ -106,8 +109,9 @@ def prepare(sources: Sources, config: Config) -> Population:
         for day in days
     ]
     X = pd.concat(parts).loc[people.index]
+    known = labels.known_customers(sources.tables, until, zone)
     return Population(
-        schema, matrix, days, first, until, rows, X, after, value_days, origins, notes
+        schema, matrix, days, first, until, rows, X, after, value_days, origins, known, notes
     )
 
 

@@ -174,7 +174,10 @@ def typed(raw: ir.Table, reading: Reading) -> ir.Table:
         money = [n for n in ("amount", "discount") if n in t.columns]
         rate = _rate(t.currency, reading.rates)
         t = t.mutate(**{n: _product(t[n], rate) for n in money})
-    return t.mutate(day=parsing.local_day(t.ts, reading.zone)).mutate(**_signed(t))
+    days = {"day": parsing.local_day(t.ts, reading.zone)}
+    if "cancelled_at" in t.columns:
+        days["cancelled_day"] = parsing.local_day(t.cancelled_at, reading.zone)
+    return t.mutate(**days).mutate(**_signed(t))
 
 
 def _typed_column(t: ir.Table, column: Column, reading: Reading) -> ir.Value:

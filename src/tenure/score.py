@@ -6,17 +6,16 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
-import ibis
 import pandas as pd
 
 from tenure import storage
 from tenure.bundle import Bundle
 from tenure.config import Config
-from tenure.cutoffs import check_day, cutoff_table
+from tenure.cutoffs import check_day
 from tenure.errors import ConfigError, DataError, EnvironmentFault, ModelError, listing
 from tenure.features.matrix import build
+from tenure.labels import known_customers
 from tenure.outputs import check_ending, write_table
-from tenure.snapshot import seen
 from tenure.sources import Sources, load
 from tenure.track import champion
 
@@ -77,11 +76,8 @@ def score(
         day = as_of or sources.observed_until
         _check(sources, bundle, day)
         matrix = build(sources.tables, [day], config.zone, bundle.schema)
-        known = _known(sources, day, config)
-    rows = bundle.score(matrix)
-    never = known[~known.isin(rows["customer_id"])]
-    rows = pd.concat([rows, pd.DataFrame({"customer_id": never, "status": "never_bought"})])
-    rows = rows.sort_values("customer_id", kind="stable")
+        known = known_customers(sources.tables, day, config.zone)
+    rows = bundle.score(matrix, known)
     unknown = pd.Series([], dtype="str")
     if listed is not None:
         unknown = listed[~listed.isin(known)]
@@ -161,10 +157,3 @@ def _check(sources: Sources, bundle: Bundle, day: dt.date) -> None:
             raise DataError(
                 listing(table, problems) + "\n  Map these columns in the config, or train again."
             )
-
-
-def _known(sources: Sources, day: dt.date, config: Config) -> pd.Series:
-    log = sources.tables["transactions"]
-    rows = seen(log, ibis.memtable(cutoff_table([day], config.zone)), "ts")
-    ids = rows.select("customer_id").distinct().order_by("customer_id").to_pyarrow()
-    return pd.Series(ids["customer_id"].to_pylist(), dtype="str")

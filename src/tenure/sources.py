@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -155,6 +155,8 @@ def _transactions(con: Any, config: Config, temporary: Path) -> Sources:
     con.drop_table(RAW.format(name))
     kept = con.table(name)
     report = examine(con, name, kept, con.table(_QUARANTINE.format(name)))
+    kept, notes = _without_empty(con, kept)
+    report = replace(report, notes=(*report.notes, *notes))
     until = table.observed_until or ends(con, kept, config.timezone)
     if table.observed_until and until <= report.first_day:
         raise DataError(f"{name}: observed_until {until} leaves no day after the first row's.")
@@ -167,6 +169,17 @@ def _transactions(con: Any, config: Config, temporary: Path) -> Sources:
         digest=digest,
         temporary=temporary,
     )
+
+
+def _without_empty(con: Any, kept: ir.Table) -> tuple[ir.Table, list[str]]:
+    """Leave out optional columns that hold nothing: what they would feed is not built."""
+    columns = kept.columns
+    counts = con.to_pyarrow(
+        kept.aggregate(**{f"n{i}": kept[c].count() for i, c in enumerate(columns)})
+    )
+    empty = [c for c, n in zip(columns, counts.to_pylist()[0].values(), strict=True) if n == 0]
+    notes = [f"{c} is empty in every row; nothing is built from it." for c in empty]
+    return (kept.drop(*empty) if empty else kept), notes
 
 
 def _split(con: Any, name: str, raw: ir.Table, reading: Reading) -> None:

@@ -109,7 +109,7 @@ def _write(
 ) -> Trained:
     """Stage every file, log the run, then move all files over at once."""
     bundle, found = final.bundle, _drivers(final, ready, config)
-    scores = bundle.score(ready.today)
+    scores = bundle.score(ready.today, ready.known)
     html = page(metrics, found, scores, config, bundle.band_limits())
     booster = final.lightgbm.to_json()["model"]
     with staged_folder(config.out) as folder:

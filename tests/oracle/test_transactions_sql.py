@@ -173,8 +173,7 @@ def world(seed, zone, late):
         born, busy = rng.randrange(span), rng.choice([1, 2, 5, 12, 30])
         for _ in range(busy):
             day = first + dt.timedelta(days=min(span, born + int(rng.expovariate(1 / 90))))
-            for _ in range(rng.choice([1, 1, 2, 3])):
-                rows.append(event(rng, f"c{number}", day))
+            rows += [event(rng, f"c{number}", day) for _ in range(rng.choice([1, 1, 2, 3]))]
     for number, cutoff in enumerate(CUTOFFS):  # the very edges, for customers of every kind
         for edge in (cutoff, cutoff - dt.timedelta(days=30), cutoff - dt.timedelta(days=365)):
             rows += [event(rng, f"c{number}", d, t) for d, t in around(edge)]
