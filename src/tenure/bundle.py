@@ -71,8 +71,8 @@ class Bundle:
         The columns of the feature matrix.
     churn, clv : ChurnConfig, ClvConfig
         What leaving and value mean here.
-    timezone : str
-        Zone in which days begin.
+    timezone, currency : str
+        Zone in which days begin, and what money is counted in (None: the config does not say).
     usual : dict
         Median of each input among the training rows.
     base_rate : float
@@ -90,6 +90,7 @@ class Bundle:
     churn: ChurnConfig
     clv: ClvConfig
     timezone: str
+    currency: str | None
     usual: dict[str, float]
     base_rate: float
     trained_until: dt.date

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tenure.config import ChurnConfig
 from tenure.cutoffs import cutoff_table
-from tenure.snapshot import during, final, seen, versions
+from tenure.snapshot import during, final, ledger, seen, versions
 
 __all__ = ["bought_within", "eligible", "known_customers", "outcomes", "with_labels"]
 
@@ -55,15 +55,12 @@ def outcomes(
         customer with money in the window, ordered by customer and cutoff.
     """
     cuts = ibis.memtable(cutoff_table(days, zone, label=(gap_days, horizon_days)))
-    log = final(versions(tables["transactions"], "transaction_id"))
+    log = ledger(final(versions(tables["transactions"], "transaction_id")))
     rows = during(log, cuts, "ts")
     bought = (rows.kind == "purchase") & (rows.amount > 0)
-    net = rows.amount
-    if "cancelled_at" in rows.columns:
-        net = (rows.cancelled_at < rows.label_end).fill_null(False).ifelse(rows.amount * 0, net)
     counted = rows.group_by("customer_id", cutoff="cutoff_day").agg(
         purchase_days=rows.day.nunique(where=bought),
-        value=net.sum().cast("float64"),
+        value=rows.amount.sum().cast("float64"),
     )
     table = counted.order_by("customer_id", "cutoff").to_pyarrow()
     frame: pd.DataFrame = table.to_pandas()

@@ -126,19 +126,17 @@ def _listed(path: Path) -> pd.Series:
 
 
 def _same_question(bundle: Bundle, config: Config) -> None:
-    pairs = {"churn": (bundle.churn, config.churn), "clv": (bundle.clv, config.clv)}
+    trained, asked = (
+        {f"churn.{k}": v for k, v in one.churn.model_dump().items()}
+        | {f"clv.{k}": v for k, v in one.clv.model_dump().items()}
+        | {"timezone": one.timezone, "currency": one.currency}
+        for one in (bundle, config)
+    )
     problems = [
-        f"{section}.{key}: the model was trained with {getattr(trained, key)!r}, the config says "
-        f"{getattr(asked, key)!r}."
-        for section, (trained, asked) in pairs.items()
-        for key in type(trained).model_fields
-        if getattr(trained, key) != getattr(asked, key)
+        f"{key}: the model was trained with {value!r}, the config says {asked[key]!r}."
+        for key, value in trained.items()
+        if value != asked[key]
     ]
-    if bundle.timezone != config.timezone:
-        problems.append(
-            f"timezone: the model was trained with {bundle.timezone!r}, the config says "
-            f"{config.timezone!r}."
-        )
     if problems:
         raise ModelError(
             listing("config", problems) + "\n  Score with the model's config, or train again."

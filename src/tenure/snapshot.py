@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import ibis
 import ibis.expr.types as ir
 
-__all__ = ["during", "final", "seen", "versions"]
+__all__ = ["during", "final", "ledger", "seen", "versions"]
 
 
 def versions(table: ir.Table, key: str) -> ir.Table:
@@ -27,6 +27,23 @@ def versions(table: ir.Table, key: str) -> ir.Table:
     effect = ibis.greatest(table.loaded_at, table.ts)
     replaced = table[key].notnull().ifelse(effect.min().over(later), ibis.null("timestamp(6)"))
     return table.mutate(superseded_at=replaced)
+
+
+def ledger(transactions: ir.Table) -> ir.Table:
+    """Turn each cancellation into a money event of its own date, beside its purchase.
+
+    The purchase stays where it was: a cancellation changes money from its date on, not history.
+    """
+    if "cancelled_at" not in transactions.columns:
+        return transactions
+    t = transactions
+    undone = t.filter(t.cancelled_at.notnull(), t.kind == "purchase").mutate(
+        ts=ibis.greatest(t.cancelled_at, t.ts),
+        day=ibis.greatest(t.cancelled_day, t.day),
+        amount=-t.amount,
+        kind=ibis.literal("cancellation"),
+    )
+    return t.union(undone).drop("cancelled_at", "cancelled_day")
 
 
 def final(table: ir.Table) -> ir.Table:

@@ -101,8 +101,9 @@ class Sources:
 
 _QUARANTINE = "quarantine_{}"
 _USED_UP = ("unit_price", "currency")  # both are in the amount
-# a sum of hashes disregards the order of rows
-_md5_number = engine_function("md5_number", (dtypes.string,), dtypes.uint64)
+# A sum of hashes disregards the order of rows. It must be exact: halves of 64 bits add up to a
+# HUGEINT, whole hashes to a DOUBLE, whose last digits depend on that order.
+_half_md5 = engine_function("md5_number_lower", (dtypes.string,), dtypes.uint64)
 
 
 def load(config: Config) -> Sources:
@@ -220,7 +221,6 @@ def _digest(con: Any, raw: ir.Table) -> str:
     values = [raw[n].cast("string") for n in names]
     # ASCII's own separators: a record of units, a lone record separator where a value is null
     row = ibis.literal("\x1f").join([v.fill_null("\x1e") for v in values])
-    hashed = (_md5_number(row) & (2**62 - 1)).cast("int64")
-    sums = raw.aggregate(n=raw.count(), total=hashed.sum().cast("string"))
+    sums = raw.aggregate(n=raw.count(), total=_half_md5(row).sum().cast("string"))
     found = con.to_pyarrow(sums).to_pylist()[0]
     return hashlib.sha256(f"{names}|{found['n']}|{found['total']}".encode()).hexdigest()

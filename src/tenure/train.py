@@ -107,7 +107,7 @@ def _write(
     config: Config,
     config_file: Path,
 ) -> Trained:
-    """Stage every file, log the run, then move all files over at once."""
+    """Stage every file, log the run, move all files over at once, and only then promote."""
     bundle, found = final.bundle, _drivers(final, ready, config)
     scores = bundle.score(ready.today, ready.known)
     html = page(metrics, found, scores, config, bundle.band_limits())
@@ -119,20 +119,21 @@ def _write(
         (folder / "report.html").write_text(html, encoding="utf-8")
         results.write_json(folder / "drivers.json", found)
         results.write_json(folder / "metrics.json", metrics)
-        metrics["model_version"] = tracking.finish(
+        metrics["model_version"] = tracking.log(
             params=results.params(config, ready),
             metrics=dict(results.flat(metrics)),
             tags=results.tags(metrics),
             outputs=folder,
             bundle=folder / "bundle",
             columns=[c.name for c in ready.schema.columns()],
-            promote=metrics["churn"]["promoted"],
         )
         results.write_json(folder / "metrics.json", metrics)
         # rows of the user's tables stay on the user's machine: these two are not logged
         sources.write_quarantine(folder / "set_aside.parquet")
         stamped = bundle.stamped(scores, ready.as_of, metrics["model_version"], tracking.run_id)
         write_table(stamped, folder / "scores.parquet")
+    # last, so that whatever fails before leaves the old champion in force
+    tracking.finish(metrics["model_version"], promote=metrics["churn"]["promoted"])
     return Trained(metrics, found, config.out, summary(metrics, found, scores, config))
 
 
@@ -179,6 +180,7 @@ def _final(
         churn=config.churn,
         clv=config.clv,
         timezone=config.timezone,
+        currency=config.currency,
         usual={str(c): float(value) for c, value in ready.X.median().items()},
         base_rate=float(ready.rows["churned"].mean()),
         trained_until=ready.as_of,

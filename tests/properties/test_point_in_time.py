@@ -57,7 +57,7 @@ def _alter_row(row):
 
 @both
 @given(data=st.data())
-@bounded(9)
+@bounded(7)
 def test_nothing_unknown_at_the_cutoff_is_seen(typed, logs, image, late, data):
     rows = data.draw(logs(late), "log")
     more = data.draw(logs(late, unknown=True), "added")

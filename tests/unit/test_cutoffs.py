@@ -91,10 +91,10 @@ class TestPlan:
     def test_auto_takes_at_most_18_and_leaves_90_days_of_history(self):
         assert len(self.plan("2030-01-01")) == 18
         days = self.plan("2020-12-31", every_days=30)
-        assert days[0] - self.FIRST == 92 * DAY
+        assert days[0] - self.FIRST == 95 * DAY
         assert len(days) == 7
-        assert self.plan("2020-12-29")[0] - self.FIRST == 90 * DAY
-        assert self.plan("2020-12-28")[0] - self.FIRST == 119 * DAY
+        assert self.plan("2020-12-26")[0] - self.FIRST == 90 * DAY
+        assert self.plan("2020-12-25")[0] - self.FIRST == 119 * DAY
 
     def test_a_short_log_keeps_its_newest_cutoff(self):
         assert self.plan("2020-04-10") == (dt.date(2020, 1, 11),)

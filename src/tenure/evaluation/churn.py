@@ -170,7 +170,7 @@ def by_cutoff(frame: pd.DataFrame, probabilities: Mapping[str, ArrayLike]) -> li
         two = 0 < y.sum() < y.size
         table.append(
             {
-                "cutoff": str(cutoff),
+                "cutoff": str(cutoff)[:10],  # a local day
                 "n": int(here.sum()),
                 "base_rate": float(y.mean()),
                 "auc": {m: point(y, p[here], "auc") if two else None for m, p in given.items()},

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.errors import ModelError
+from tenure.explain.reasons import phrase
 from tenure.features.schema import Column
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
@@ -138,7 +139,7 @@ def _feature(points: pd.Series, values: pd.Series, column: Column) -> dict[str, 
     sign = np.corrcoef(v, p)[0, 1] if len(v) > 1 and np.ptp(v) > 0 and np.ptp(p) > 0 else np.nan
     return {
         "feature": column.name,
-        "description": column.description,
+        "description": phrase(column),
         "unit": column.unit,
         "churn_points": float(points.abs().mean()),
         "more_means": None if np.isnan(sign) else ("more leaving" if sign > 0 else "less leaving"),

@@ -20,6 +20,7 @@ __all__ = ["KEYS", "build", "plan_schema"]
 
 KEYS = ["customer_id", "cutoff"]
 MOST_LEVELS = 8
+FEWEST = 10  # customers behind a level: a rare one may be somebody's free text
 
 
 def plan_schema(
@@ -40,7 +41,8 @@ def plan_schema(
     zone : ZoneInfo
         The config's time zone.
     levels : mapping
-        Levels the config sets; other by-columns get their 8 most frequent.
+        Levels the config sets; other by-columns get their 8 most frequent, each of at least 10
+        customers.
     """
     available = {name: tuple(t.columns) for name, t in tables.items()}
     chosen: dict[str, tuple[str, ...]] = {}
@@ -52,8 +54,14 @@ def plan_schema(
             chosen[f.by] = tuple(x for x in levels[f.by] if x != OTHER)
             continue
         rows = _rows(v, tables[v.table], ibis.memtable(cutoff_table([earliest], zone)))
-        top = rows.group_by(level=rows[f.by]).agg(n=rows.orders.sum())
-        top = top.filter(top.level != OTHER).order_by(ibis.desc("n"), "level").limit(MOST_LEVELS)
+        top = rows.group_by(level=rows[f.by]).agg(
+            n=rows.orders.sum(), customers=rows.customer_id.nunique()
+        )
+        top = (
+            top.filter(top.level != OTHER, top.customers >= FEWEST)
+            .order_by(ibis.desc("n"), "level")
+            .limit(MOST_LEVELS)
+        )
         chosen[f.by] = tuple(sorted(top.level.to_pyarrow().to_pylist()))
     return Schema((earliest - first_day).days, chosen, available)
 

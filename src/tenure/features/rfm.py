@@ -30,7 +30,7 @@ def T(d: ir.Table) -> Any:
 
 @feature(purchase_days_, unit="currency per purchase day", factor="value")
 def monetary_value(d: ir.Table) -> Any:
-    """Average money kept per repeat purchase day, net of refunds dated after the first day."""
+    """Average money per purchase day after the first, net of refunds since then."""
     repeats = (d.is_repeat & d.is_purchase).sum()
     kept = total(d.is_repeat.ifelse(d.net, 0))
     return (kept > 0).ifelse(kept, 0.0) / repeats.nullif(0)

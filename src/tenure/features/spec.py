@@ -92,17 +92,17 @@ COMBINED: dict[str, Combined] = {}
 
 
 def column_name(name: str, window: Window = None, level: str | None = None) -> str:
-    """Name the column a feature makes.
+    """Name the column a feature makes; two of them never share a name, whatever a level is called.
 
     Examples
     --------
-    >>> column_name("spend", 90), column_name("spend", Last(3)), column_name("share", None, "web")
-    ('spend_90d', 'spend_last3', 'share_web')
+    >>> column_name("spend", 90), column_name("spend", Last(3)), column_name("share", 90, "web")
+    ('spend_90d', 'spend_last3', 'share[web]_90d')
     """
     suffix = "" if window is None else f"_{window}d" if isinstance(window, int) else ""
     if isinstance(window, Last):
         suffix = f"_last{window.n}"
-    return name + (f"_{level}" if level is not None else "") + suffix
+    return name + (f"[{level}]" if level is not None else "") + suffix
 
 
 def view(

@@ -8,26 +8,10 @@ import ibis
 import ibis.expr.types as ir
 
 from tenure.features.spec import Last, combined, feature, total, view
+from tenure.snapshot import ledger
 
 WINDOWS = (30, 60, 90, 180, 365, None)
 LAST = Last(3)
-
-
-def ledger(transactions: ir.Table) -> ir.Table:
-    """Turn each cancellation into a money event of its own date, beside its purchase.
-
-    The purchase stays where it was: a cancellation changes money from its date on, not history.
-    """
-    if "cancelled_at" not in transactions.columns:
-        return transactions
-    t = transactions
-    undone = t.filter(t.cancelled_at.notnull(), t.kind == "purchase").mutate(
-        ts=ibis.greatest(t.cancelled_at, t.ts),
-        day=ibis.greatest(t.cancelled_day, t.day),
-        amount=-t.amount,
-        kind=ibis.literal("cancellation"),
-    )
-    return t.union(undone).drop("cancelled_at", "cancelled_day")
 
 
 def _day_sums(t: ir.Table, keys: list[str]) -> ir.Table:

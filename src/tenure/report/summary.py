@@ -146,7 +146,8 @@ def _drivers(drivers: dict[str, Any]) -> list[str]:
         lead = factor["features"][0]
         means = f", {lead['more_means']} with more of it" if lead["more_means"] else ""
         lines.append(
-            f"  {factor['churn_points']:5.1f}  {factor['factor']}: {lead['feature']}{means}"
+            f"  {factor['churn_points']:5.1f}  {factor['factor']}: {lead['description'].lower()} "
+            f"({lead['feature']}{means})"
         )
     return lines
 

@@ -53,6 +53,7 @@ class Tracking:
     """One MLflow run of a project, from its start to whatever end it finds.
 
     As a context manager it marks the run FAILED after an error and KILLED after an interrupt.
+    Nothing is promoted before `finish`, the last step.
     """
 
     def __init__(self, project: str) -> None:
@@ -71,7 +72,7 @@ class Tracking:
             with contextlib.suppress(ModelError, EnvironmentFault), _registry() as client:
                 client.set_terminated(self.run_id, "FAILED" if failed else "KILLED")
 
-    def finish(
+    def log(
         self,
         *,
         params: Mapping[str, Any],
@@ -80,9 +81,8 @@ class Tracking:
         outputs: Path,
         bundle: Path,
         columns: list[str],
-        promote: bool,
     ) -> str:
-        """Log everything, register the bundle, and move the alias if the gate allows.
+        """Log everything and register the bundle.
 
         Parameters
         ----------
@@ -92,8 +92,6 @@ class Tracking:
             Folders of files.
         columns : list of str
             The raw feature columns the registered model takes.
-        promote : bool
-            Whether the new version becomes the champion.
 
         Returns
         -------
@@ -127,11 +125,15 @@ class Tracking:
             registered = client.create_model_version(
                 self._project, info.model_uri, self.run_id, await_creation_for=None
             )
-            version = str(registered.version)
+        return str(registered.version)
+
+    def finish(self, version: str, *, promote: bool) -> None:
+        """End the run well and, if the gate allows, make its version the champion."""
+        with _registry() as client:
+            client.set_terminated(self.run_id)
+            self._ended = True
             if promote:
                 client.set_registered_model_alias(self._project, ALIAS, version)
-            self._ended = True
-        return version
 
 
 def champion(project: str) -> Champion:
@@ -183,11 +185,19 @@ def _registry() -> Iterator[mlflow.MlflowClient]:
         warnings.simplefilter("ignore")
         if not given:
             stack.enter_context(_locked())
+            # mlflow exports what is set; left there, our next call would take it for the user's
+            stack.callback(mlflow.set_tracking_uri, None)
         try:
-            mlflow.set_tracking_uri(given or f"sqlite:///{ROOT / 'mlflow.db'}")
+            mlflow.set_tracking_uri(given or _database_uri())
             yield mlflow.MlflowClient()
         except MlflowException as fault:
             raise ModelError(_said(fault, given)) from None
+
+
+def _database_uri() -> str:
+    """Return the local database's address: absolute, since mlflow keeps one engine an address."""
+    path = str((ROOT / "mlflow.db").resolve())
+    return "sqlite:///" + path.replace("%", "%25").replace("?", "%3F")
 
 
 @contextlib.contextmanager
@@ -231,8 +241,8 @@ def _experiment(client: mlflow.MlflowClient, project: str) -> str:
     found = client.get_experiment_by_name(project)
     if found is not None:
         return str(found.experiment_id)
-    local = not os.environ.get("MLFLOW_TRACKING_URI")
-    place = str((ROOT / "artifacts").resolve()) if local else None
+    local = client.tracking_uri == _database_uri()
+    place = (ROOT / "artifacts").resolve().as_uri() if local else None
     return str(client.create_experiment(project, artifact_location=place))
 
 

@@ -1,0 +1,139 @@
+"""How far a report's figures can be trusted, told by what past dates showed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tenure.config import Config
+from tenure.evaluation.gate import CALIBRATION_TARGET
+from tenure.models.churn import BASELINES
+from tenure.report import words, writing
+
+__all__ = ["judged", "trust"]
+
+Json = dict[str, Any]
+
+
+def trust(metrics: Json, config: Config) -> Json:
+    """Say how far the figures held on past dates.
+
+    Parameters
+    ----------
+    metrics : dict
+        As in `metrics.json`.
+    config : Config
+        For the currency.
+
+    Returns
+    -------
+    dict
+        Facts for the template, and `alerts`: (title, sentence) pairs, the worst first.
+    """
+    churn = metrics["churn"]
+    test, selected, best = churn["test"], churn["selected"], churn["best_baseline"]
+    error = test["expected_calibration_error"]
+    allowed = max(CALIBRATION_TARGET, writing.finite(error["floor_p95"]) or 0.0)
+    true = (writing.finite(error["value"]) or 0.0) <= allowed
+    facts = {
+        "signal": bool(churn["gate"]["signal"]),
+        "true": true,
+        "error": _range(error, 100, 1),
+        "allowed": writing.number(100 * allowed, 1),
+        "by_chance": writing.number(100 * (writing.finite(error["floor_p95"]) or 0.0), 1),
+        "pairs": _range(test["auc"], 100, 0),
+        "lift": _range(test["top_decile_lift"], 1, 2),
+        "usual": writing.percent(test["base_rate"]["value"]),
+        "riskiest": _riskiest_tenth(test),
+        "dates": writing.listed([writing.day(d) for d in churn["tests"]]),
+        "n": f"{sum(row['n'] for row in churn['by_cutoff']):,}",
+        "selected": words.model(selected),
+        "best": words.model(best),
+        "contest": _contest(churn),
+        "promoted": bool(churn.get("promoted", churn["gate"]["passed"])),
+        "value": _value_held(metrics["clv"], config),
+    }
+    return {**facts, "alerts": _alerts(facts)}
+
+
+def _riskiest_tenth(test: Json) -> str:
+    """Return the share of the riskiest tenth who left."""
+    lift, usual = (writing.finite(test[k]["value"]) for k in ("top_decile_lift", "base_rate"))
+    return writing.ABSENT if lift is None or usual is None else writing.percent(lift * usual)
+
+
+def _range(figure: Json, scale: float, digits: int) -> Json:
+    """Write a figure and its likely range."""
+    known = {k: writing.finite(figure[k]) for k in ("value", "lower", "upper")}
+    said = {k: writing.number(None if v is None else scale * v, digits) for k, v in known.items()}
+    return {"value": said["value"], "range": f"{said['lower']} to {said['upper']}"}
+
+
+def _contest(churn: Json) -> str:
+    """Compare the chosen model with the best simple one: simple, worse, level or better."""
+    gain = churn["improvement_on_best_baseline"][churn["selected"]]
+    if churn["selected"] in BASELINES:
+        return "simple"
+    lines = {reason.split(":")[0] for reason in churn["gate"]["reasons"]}
+    if lines & {"log loss", "AUC"}:
+        return "worse"
+    better = any((writing.finite(gain[m]["lower"]) or 0.0) > 0 for m in ("log_loss", "auc"))
+    return "better" if better else "level"
+
+
+def _alerts(trust: Json) -> list[tuple[str, str]]:
+    """List what a reader must know before acting on any figure."""
+    if not trust["signal"]:
+        return [
+            (
+                "No signal.",
+                "On past dates the model told leavers from stayers no better than a coin. Do not "
+                "act on the chances below; the model was not put into use.",
+            )
+        ]
+    alerts = []
+    if not trust["true"]:
+        alerts.append(
+            (
+                "Read the percentages as a ranking.",
+                f"On past dates they were {trust['error']['value']} points off on average, where "
+                f"at most {trust['allowed']} are allowed.",
+            )
+        )
+    if trust["contest"] == "worse":
+        alerts.append(
+            ("A simple method may do better.", f"On past dates {trust['best']} was ahead.")
+        )
+    if trust["contest"] == "simple":
+        alerts.append(("A simple model wins.", f"The chances come from {trust['selected']}."))
+    if not trust["promoted"]:
+        alerts.append(("Not put into use.", "The model that was in use before this run stays."))
+    return alerts
+
+
+def judged(clv: Json) -> bool:
+    """Whether the value model met a holdout."""
+    return writing.finite(clv["holdout"].get("mae", {}).get("value")) is not None
+
+
+def _value_held(clv: Json, config: Config) -> Json | None:
+    """Compare expected with real value after the origin; None where that was not judged."""
+    hold = clv["holdout"]
+    if not judged(clv):
+        return None
+    bias = {k: writing.finite(hold["bias"][k]) for k in ("value", "lower", "upper")}
+    zero = writing.finite(clv["baselines"].get("always_zero", {}).get("mae", {}).get("value"))
+    return {
+        "days": writing.count(hold["horizon_days"], "day"),
+        "origin": writing.day(hold["origin"]),
+        "off": _more_or_less(bias["value"]),
+        "range": f"{_more_or_less(bias['lower'])} to {_more_or_less(bias['upper'])}",
+        "customer": writing.money(hold["mae"]["value"], config.currency, exact=True),
+        "zero": writing.money(zero, config.currency, exact=True),
+        "rough": zero is not None and zero <= hold["mae"]["value"],
+    }
+
+
+def _more_or_less(share: float | None) -> str:
+    if share is None:
+        return writing.ABSENT
+    return f"{writing.percent(abs(share), 1)} {'more' if share > 0 else 'less'}"
