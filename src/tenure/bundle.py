@@ -140,6 +140,8 @@ class Bundle:
         never = known[~known.isin(scored["customer_id"])]
         rest = pd.DataFrame({"customer_id": never, "status": "never_bought"})
         every = pd.concat([scored, rest.reindex(columns=scored.columns)]) if len(rest) else scored
+        # text even where nobody has any: a file's types must not depend on who is in it
+        every = every.astype(dict.fromkeys(["customer_id", "risk_band", *REASONS], "str"))
         return every.sort_values("customer_id", kind="stable", ignore_index=True)
 
     def _churn(self, here: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+INTERRUPTED = 130
+
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The project's YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Leaks = Annotated[bool, typer.Option("--leaks", help="Prove that no feature sees the future.")]
@@ -122,37 +124,48 @@ def score(
     _say("\n".join(lines), vars(done), json_)
 
 
-def _terminate(*_: object) -> None:
+_stops: list[int] = []  # signals that asked us to end
+
+
+def _stop(number: int, _: object) -> None:
+    # remembered, since DuckDB turns what is raised inside a query into a fault of its own
+    _stops.append(number)
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line and exit with design.md's codes."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _stops.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    code = 0
     try:
-        app(standalone_mode=False)
+        # typer returns the code of what it ends by itself: 130 for an interrupt
+        code = app(standalone_mode=False) or 0
     except TenureError as fault:
         sys.stderr.write(f"{type(fault).__name__}: {fault}\n")
-        sys.exit(fault.exit_code)
+        code = fault.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("Interrupted: nothing half-written is left behind.\n")
-        sys.exit(130)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        code = INTERRUPTED
     except OSError as fault:
         sys.stderr.write(f"{fault.filename or 'a file'}: {fault.strerror or 'failed'}.\n")
-        sys.exit(1)
+        code = 1
     except Exception as fault:
-        # click's own usage errors know their code and how to show themselves
-        if hasattr(fault, "show") and hasattr(fault, "exit_code"):
-            fault.show()
-            sys.exit(fault.exit_code)
-        # the message may quote a row of somebody's data: show where, not what
-        where = "".join(traceback.format_tb(fault.__traceback__))
-        sys.stderr.write(
-            f"{where}{type(fault).__name__}: a fault of tenure itself; please report.\n"
-        )
-        sys.exit(1)
+        code = INTERRUPTED if _stops else _other(fault)
+    if code == INTERRUPTED:
+        sys.stderr.write("Interrupted: nothing half-written is left behind.\n")
+    sys.exit(code)
+
+
+def _other(fault: Exception) -> int:
+    """Show click's usage errors as click would; of our own faults show where, not what."""
+    if hasattr(fault, "show") and hasattr(fault, "exit_code"):
+        fault.show()
+        return int(fault.exit_code)
+    # the message may quote a row of somebody's data
+    where = "".join(traceback.format_tb(fault.__traceback__))
+    sys.stderr.write(f"{where}{type(fault).__name__}: a fault of tenure itself; please report.\n")
+    return 1
 
 
 if __name__ == "__main__":

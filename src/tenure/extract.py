@@ -8,7 +8,7 @@ from pathlib import Path
 from tenure.config import Config
 from tenure.cutoffs import check_day
 from tenure.features.matrix import build, plan_schema
-from tenure.outputs import check_ending, write_table
+from tenure.outputs import check_out, write_table
 from tenure.sources import load
 
 __all__ = ["extract"]
@@ -38,7 +38,7 @@ def extract(config: Config, cutoff: dt.date, out: Path) -> tuple[int, int]:
     DataError
         If the cutoff lies outside the data.
     """
-    check_ending(out)
+    check_out(out, config)
     with load(config) as sources:
         check_day(cutoff, sources.first_day, sources.observed_until)
         schema = plan_schema(

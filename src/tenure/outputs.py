@@ -11,9 +11,10 @@ from uuid import uuid4
 
 import pandas as pd
 
+from tenure.config import Config
 from tenure.errors import ConfigError, EnvironmentFault
 
-__all__ = ["ENDINGS", "check_ending", "neutral", "staged_folder", "write_table"]
+__all__ = ["ENDINGS", "check_ending", "check_out", "neutral", "staged_folder", "write_table"]
 
 ENDINGS = (".csv", ".parquet")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
@@ -31,6 +32,23 @@ def check_ending(path: Path) -> None:
         raise ConfigError(f"--out {path}: give a file that ends in {' or '.join(ENDINGS)}.")
     if path.is_dir():
         raise EnvironmentFault(f"--out {path}: is a folder; give a file.")
+
+
+def check_out(path: Path, config: Config, *lists: Path) -> None:
+    """Refuse what `check_ending` refuses, and a table that would replace what is read.
+
+    Raises
+    ------
+    ConfigError
+        If the path is one of the config's inputs, or fits their pattern, or is one of `lists`.
+    """
+    check_ending(path)
+    tables = config.data.tables.values()
+    read = [p for t in tables for p in (*t.paths, *t.files.values(), *filter(None, [t.sql]))]
+    there = path.resolve()
+    for one in (*map(Path, read), *lists):
+        if there == one.resolve() or there.match(str(one.absolute())):
+            raise ConfigError(f"--out {path}: would replace an input, {one}; give another file.")
 
 
 def neutral(value: object) -> object:
@@ -59,6 +77,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         safe = frame.copy()
         for column in safe.select_dtypes(exclude=["number", "bool", "datetime"]):
             safe[column] = safe[column].map(neutral, na_action="ignore")
+        safe.columns = safe.columns.map(neutral)
         _replace(path, lambda beside: safe.to_csv(beside, index=False))
     else:
         _replace(path, lambda beside: frame.to_parquet(beside, index=False))

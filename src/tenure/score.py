@@ -15,7 +15,7 @@ from tenure.cutoffs import check_day
 from tenure.errors import ConfigError, DataError, EnvironmentFault, ModelError, listing
 from tenure.features.matrix import build
 from tenure.labels import known_customers
-from tenure.outputs import check_ending, write_table
+from tenure.outputs import check_out, write_table
 from tenure.sources import Sources, load
 from tenure.track import champion
 
@@ -67,7 +67,9 @@ def score(
     ModelError
         If there is no champion, its files were altered, or the config asks for another question.
     """
-    check_ending(out)
+    aside = out.with_name(f"{out.stem}.unknown.csv")
+    for file in (out, aside):
+        check_out(file, config, *filter(None, [customers]))
     found = champion(config.project)
     bundle = storage.load(found.folder)
     _same_question(bundle, config)
@@ -83,12 +85,11 @@ def score(
         unknown = listed[~listed.isin(known)]
         rows = rows[rows["customer_id"].isin(listed)]
     rows = bundle.stamped(rows, day, found.version, found.run_id)
-    aside = out.with_name(f"{out.stem}.unknown.csv")
+    write_table(rows, out)
     if len(unknown):
         write_table(pd.DataFrame({"customer_id": unknown}), aside)
     else:
         aside.unlink(missing_ok=True)
-    write_table(rows, out)
     return Scored(
         out,
         day,

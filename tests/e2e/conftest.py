@@ -167,7 +167,7 @@ def run(capfd, monkeypatch):
 
     def tenure(*arguments):
         monkeypatch.setattr(sys, "argv", ["tenure", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGTERM)
+        before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
         capfd.readouterr()
         code = 0
         try:
@@ -175,7 +175,8 @@ def run(capfd, monkeypatch):
         except SystemExit as end:
             code = end.code or 0
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         return Said(code, *capfd.readouterr())
 
     return tenure

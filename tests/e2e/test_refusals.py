@@ -33,7 +33,7 @@ def refused(said, code, *words):
     assert said.code == code, said.err
     assert said.out == ""
     assert "Traceback" not in said.err
-    assert "File " not in said.err
+    assert 'File "' not in said.err
     for word in words:
         assert word in said.err
 

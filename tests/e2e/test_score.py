@@ -59,7 +59,9 @@ def test_status_says_who_has_a_probability(shop):
 
 def test_parts_of_a_list_in_any_order_get_the_same_rows(shop, score, tmp_path):
     ids = np.random.default_rng(1).permutation(shop.scores["customer_id"])
-    parts = [score("--customers", ids_file(part, tmp_path / "l.csv"))[1] for part in (ids[:1], ids[1:])]
+    parts = [
+        score("--customers", ids_file(part, tmp_path / "l.csv"))[1] for part in (ids[:1], ids[1:])
+    ]
     together = pd.concat(parts).sort_values("customer_id", ignore_index=True)
     assert_frame_equal(together, shop.scores, check_exact=True)
 

@@ -208,7 +208,9 @@ def test_json_is_one_object_and_nothing_else(shop, run, tmp_path):
 
 
 def test_features_are_written_as_known_at_a_cutoff(shop, run, tmp_path):
-    said = run("features", "-c", "c.yaml", "--cutoff", "2025-06-01", "--out", tmp_path / "f.parquet")
+    said = run(
+        "features", "-c", "c.yaml", "--cutoff", "2025-06-01", "--out", tmp_path / "f.parquet"
+    )
     assert said.code == 0
     frame = pd.read_parquet(tmp_path / "f.parquet")
     assert list(frame.columns[:2]) == ["customer_id", "cutoff"]

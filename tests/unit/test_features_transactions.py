@@ -69,7 +69,6 @@ EXPECTED = {
     "channel_share[other]_365d": 3 / 4,
     "channel_share[Web]": 3 / 6,
     "channel_share[other]": 3 / 6,
-    "channels_365d": 3,
     "channels": 3,
     "category_share[Cup]_90d": 1 / 2,
     "category_share[Tea]_90d": 1 / 2,
@@ -80,7 +79,6 @@ EXPECTED = {
     "category_share[Cup]": 1 / 6,
     "category_share[Tea]": 4 / 6,
     "category_share[other]": 1 / 6,
-    "categories_365d": 3,
     "categories": 3,
 }
 

@@ -135,7 +135,7 @@ def test_says_what_leaving_means_and_the_verdict(metrics, drivers, config):
     assert "about 11,800 EUR of revenue. It has no likely range yet." in read
     assert "ssociation, not proof of cause" in read
     assert "10 of 1,010 rows of transactions set aside" in read
-    assert "Orders of more than zero, last 90 days: the higher, the fewer leave" in read
+    assert "Orders of more than zero in the last 90 days: the higher, the fewer leave" in read
 
 
 def test_lists_the_most_value_at_risk_first(metrics, drivers, config):

@@ -176,21 +176,36 @@ def _orders_by(column: str) -> Any:
         bought = (transactions.kind == "purchase") & (transactions.amount > 0)
         t = transactions.filter(bought, transactions[column].notnull())
         keys = ["customer_id", "day", column, *_late(t)]
-        return t.group_by(keys).agg(ts=t.ts.min(), orders=t.count())
+        days = t.group_by(keys).agg(ts=t.ts.min(), orders=t.count())
+        return days if _late(t) else _mark_new(days, column, [])
 
     return collapse
+
+
+def _mark_new(days: ir.Table, column: str, keys: list[str]) -> ir.Table:
+    """Mark the first day a customer ordered in each level: summing beats counting distinct."""
+    among = ibis.window(group_by=[*keys, "customer_id", column], order_by="day")
+    return days.mutate(is_new=ibis.row_number().over(among) == 0)
+
+
+def _by_level(d: ir.Table, column: str) -> ir.Table:
+    if "is_new" in d.columns:
+        return d
+    keys = ["cutoff", "cutoff_day"]  # late rows join their day at the cutoff that knows them
+    days = d.group_by([*keys, "customer_id", "day", column])
+    return _mark_new(days.agg(ts=d.ts.min(), orders=d.orders.sum()), column, keys)
 
 
 @view("transactions", at="ts", needs=("channel",), collapse=_orders_by("channel"))
 def channel_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's orders of a day in one channel."""
-    return d.mutate(any_channel=d.channel)  # `channel` itself becomes a level
+    return _by_level(d, "channel")
 
 
 @view("transactions", at="ts", needs=("category",), collapse=_orders_by("category"))
 def category_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's orders of a day in one category."""
-    return d.mutate(any_category=d.category)
+    return _by_level(d, "category")
 
 
 def _share(d: ir.Table, column: str, level: str) -> Any:
@@ -203,10 +218,10 @@ def channel_share(d: ir.Table, level: str) -> Any:
     return _share(d, "channel", level)
 
 
-@feature(channel_days_, windows=(365, None), unit="count", factor="profile", empty=0)
+@feature(channel_days_, unit="count", factor="profile", empty=0)
 def channels(d: ir.Table) -> Any:
     """Different channels ordered in."""
-    return d.any_channel.nunique()
+    return d.is_new.sum()
 
 
 @feature(category_days_, windows=(90, 365, None), unit="share", factor="product", by="category")
@@ -215,7 +230,7 @@ def category_share(d: ir.Table, level: str) -> Any:
     return _share(d, "category", level)
 
 
-@feature(category_days_, windows=(365, None), unit="count", factor="product", empty=0)
+@feature(category_days_, unit="count", factor="product", empty=0)
 def categories(d: ir.Table) -> Any:
     """Different categories ordered in."""
-    return d.any_category.nunique()
+    return d.is_new.sum()

@@ -66,9 +66,12 @@ class Tracking:
     def __enter__(self) -> Tracking:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, _: object
+    ) -> None:
         if not self._ended:
-            failed = kind is not None and issubclass(kind, Exception)
+            # DuckDB says "Query interrupted" in a RuntimeError
+            failed = isinstance(fault, Exception) and "interrupted" not in str(fault)
             with contextlib.suppress(ModelError, EnvironmentFault), _registry() as client:
                 client.set_terminated(self.run_id, "FAILED" if failed else "KILLED")
 

@@ -1,0 +1,114 @@
+"""Disks and folders that say no: the exit code is 1 or 2, what stood there before stays."""
+
+import contextlib
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """Refuse this process to write files of more than `size` bytes, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def score(shop, run):
+    def go(out):
+        said = run("score", "-c", "c.yaml", "--out", out)
+        assert "Traceback" not in said.err
+        assert 'File "' not in said.err
+        return said
+
+    return go
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.parquet"])
+def test_a_full_disk_keeps_the_old_table(score, tmp_path, name):
+    out = tmp_path / name
+    out.write_text("old")
+    with largest_file(8192):
+        said = score(out)
+    assert said.code == 1
+    assert name in said.err
+    assert out.read_text() == "old"
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_folder_where_the_table_should_stand(score, tmp_path):
+    (tmp_path / "s.csv").mkdir()
+    said = score(tmp_path / "s.csv")
+    assert said.code == 1
+    assert "is a folder" in said.err
+
+
+def test_a_file_where_a_folder_should_stand(score, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    said = score(tmp_path / "file" / "s.csv")
+    assert said.code == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_system_that_is_not_for_files(score):
+    assert score("/proc/s.csv").code == 1
+
+
+def test_a_missing_folder_is_made(score, tmp_path):
+    assert score(tmp_path / "new" / "er" / "s.csv").code == 0
+    assert os.listdir(tmp_path / "new" / "er") == ["s.csv"]
+
+
+def test_the_table_never_overwrites_what_it_was_read_from(shop, run):
+    before = Path("data.csv").read_bytes()
+    said = run("score", "-c", "c.yaml", "--out", "data.csv")
+    assert Path("data.csv").read_bytes() == before
+    assert said.code == 2
+    said = run("features", "-c", "c.yaml", "--cutoff", "2025-06-01", "--out", "data.csv")
+    assert Path("data.csv").read_bytes() == before
+    assert said.code == 2
+
+
+def test_a_list_is_not_overwritten_by_its_scores(shop, run, tmp_path):
+    asked = tmp_path / "list.csv"
+    asked.write_text("customer_id\n007\n")
+    said = run("score", "-c", "c.yaml", "--customers", asked, "--out", asked)
+    assert said.code == 2
+    assert asked.read_text() == "customer_id\n007\n"
+    again = tmp_path / "s.unknown.csv"  # the ids of an earlier run, mended
+    again.write_text("customer_id\n007\n")
+    said = run("score", "-c", "c.yaml", "--customers", again, "--out", tmp_path / "s.csv")
+    assert said.code == 2
+    assert again.read_text() == "customer_id\n007\n"
+
+
+class TestTraining:
+    """Where training cannot write."""
+
+    @pytest.fixture
+    def project(self, empty, lay_out, make_log, config_text):
+        return lay_out(empty, make_log(200, days=200), config_text)
+
+    @pytest.mark.parametrize("place", ["out", "mlruns"])
+    def test_a_file_where_a_folder_should_stand(self, project, run, place):
+        Path(place).write_text("mine")
+        said = run("train", "-c", "c.yaml")
+        assert said.code == 1
+        assert place in said.err
+        assert 'File "' not in said.err
+        assert Path(place).read_text() == "mine"
+
+    def test_a_full_disk(self, project, run, files_below):
+        Path("out/shop").mkdir(parents=True)
+        Path("out/shop/metrics.json").write_text("old")
+        with largest_file(100_000):
+            said = run("train", "-c", "c.yaml")
+        assert said.code in (1, 4)
+        assert "Traceback" not in said.err
+        assert files_below("out") == {"out/shop/metrics.json": b"old"}

@@ -1,0 +1,162 @@
+"""Tracking meets stores that are broken, old, newer or not there, in words."""
+
+import contextlib
+import multiprocessing
+import os
+import sqlite3
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tenure.errors import EnvironmentFault, ModelError
+from tenure.track import Tracking, champion, champion_version
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """Return the bytes of an initialised database: making one takes seconds."""
+    folder = tmp_path_factory.mktemp("db")
+    with contextlib.chdir(folder):
+        assert champion_version("shop") is None
+    return (folder / "mlruns" / "mlflow.db").read_bytes()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, database):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    Path("mlruns").mkdir()
+    Path("mlruns/mlflow.db").write_bytes(database)
+    return tmp_path
+
+
+def status(here, run_id):
+    return mlflow.MlflowClient(f"sqlite:///{here}/mlruns/mlflow.db").get_run(run_id).info.status
+
+
+@pytest.mark.parametrize(
+    ("fault", "ended"),
+    [
+        (None, "KILLED"),
+        (ValueError, "FAILED"),
+        (KeyboardInterrupt, "KILLED"),
+        (SystemExit, "KILLED"),
+    ],
+)
+def test_a_run_that_does_not_finish_says_how_it_ended(here, fault, ended):
+    with contextlib.suppress(ValueError, KeyboardInterrupt, SystemExit), Tracking("shop") as run:
+        if fault:
+            raise fault
+    assert status(here, run.run_id) == ended
+
+
+def test_artifacts_lie_beside_the_database_whatever_the_folder_is_called(here, monkeypatch):
+    odd = here / "a b#c%20d"
+    (odd / "mlruns").mkdir(parents=True)
+    (odd / "mlruns" / "mlflow.db").write_bytes((here / "mlruns" / "mlflow.db").read_bytes())
+    monkeypatch.chdir(odd)
+    with Tracking("shop") as run:
+        client = mlflow.MlflowClient(f"sqlite:///{odd}/mlruns/mlflow.db".replace("%", "%25"))
+        place = client.get_run(run.run_id).info.artifact_uri
+    assert place == f"{(odd / 'mlruns' / 'artifacts').as_uri()}/{run.run_id}/artifacts"
+
+
+def test_each_folder_has_its_own_store_in_one_process(here, tmp_path_factory, database):
+    with Tracking("shop") as one:
+        pass
+    other = tmp_path_factory.mktemp("other")
+    (other / "mlruns").mkdir()
+    (other / "mlruns" / "mlflow.db").write_bytes(database)
+    with contextlib.chdir(other), Tracking("shop") as two:
+        pass
+    assert status(here, one.run_id) == "KILLED"
+    assert status(other, two.run_id) == "KILLED"
+
+
+def test_the_environment_is_left_as_it_was(here):
+    champion_version("shop")
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_a_given_store_is_honoured(here, monkeypatch, tmp_path_factory, database):
+    other = tmp_path_factory.mktemp("given") / "runs.db"
+    other.write_bytes(database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
+    with Tracking("shop") as run:
+        pass
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{other}"
+    assert mlflow.MlflowClient(f"sqlite:///{other}").get_run(run.run_id)
+    with pytest.raises(mlflow.exceptions.MlflowException):
+        status(here, run.run_id)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.mark.parametrize("content", [b"junk" * 300, b"SQLite format 3\0" + b"\1" * 5000])
+def test_a_corrupted_database_is_named(here, content):
+    Path("mlruns/mlflow.db").write_bytes(content)
+    with pytest.raises(ModelError, match=r"mlflow\.db: is not a readable SQLite database"):
+        champion("shop")
+
+
+def test_a_database_of_a_newer_mlflow_is_named(here):
+    with contextlib.closing(sqlite3.connect("mlruns/mlflow.db")) as db, db:
+        db.execute("update alembic_version set version_num = 'fromthefuture'")
+    with pytest.raises(ModelError, match=r"mlflow\.db"):
+        champion_version("shop")
+
+
+def test_a_database_without_its_tables_is_made_anew_or_named(here):
+    Path("mlruns/mlflow.db").write_bytes(b"")
+    assert champion_version("shop") is None
+
+
+def test_a_folder_in_place_of_the_database(here):
+    Path("mlruns/mlflow.db").unlink()
+    Path("mlruns/mlflow.db").mkdir()
+    with pytest.raises((ModelError, EnvironmentFault), match=r"mlflow\.db"):
+        champion_version("shop")
+
+
+def test_a_read_only_database_is_an_environment_fault(here, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # chmod does not stop root
+    with pytest.raises(EnvironmentFault, match="read-only"):
+        Tracking("shop")
+
+
+def test_an_old_file_store_is_met_with_the_command_that_moves_it(here):
+    Path("mlruns/0").mkdir()
+    Path("mlruns/0/meta.yaml").write_text("experiment_id: 0")
+    with pytest.raises(ModelError, match="mlflow migrate-filestore --source mlruns"):
+        Tracking("shop")
+
+
+def test_no_model_is_said_without_making_anything(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(ModelError, match="no model was trained here"):
+        champion("shop")
+    assert not Path("mlruns").exists()
+
+
+def test_a_server_that_is_down_is_named(here, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ModelError, match="MLFLOW_TRACKING_URI"):
+        Tracking("shop")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(None)
+
+
+def _one_run(folder):
+    os.chdir(folder)
+    with Tracking("shop") as run:
+        return run.run_id
+
+
+def test_four_processes_record_four_runs(here):
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        ids = pool.map(_one_run, [here] * 4)
+    assert {status(here, run_id) for run_id in ids} == {"KILLED"}
+    assert len(set(ids)) == 4
