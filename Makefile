@@ -2,12 +2,14 @@
 CONFIG ?= configs/cdnow.yaml
 OUT ?= out/scores.csv
 CUSTOMERS ?=
+CUTOFF ?=
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train score features data-check leaks test check lint format types arch docs bench mlflow clean
+.PHONY: help setup train score features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
 
 help: ## Show what each target does
+	@echo 'make TARGET [CONFIG=file.yaml] [CUSTOMERS=list.csv] [OUT=file.csv|.parquet] [CUTOFF=2026-06-01]'
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/ready ## Make .venv from the pinned requirements (the other targets do it for you)
@@ -20,6 +22,9 @@ train: .venv/ready ## Train on CONFIG (default: CDNOW, built in), evaluate, expl
 
 score: .venv/ready ## Score CUSTOMERS (default: all) with the champion, into OUT
 	@.venv/bin/tenure score -c $(CONFIG) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) --out $(OUT)
+
+features: .venv/ready ## Write the features of everybody as known at CUTOFF, into OUT
+	@.venv/bin/tenure features -c $(CONFIG) --cutoff $(CUTOFF) --out $(OUT)
 
 data-check: .venv/ready ## Check the data of CONFIG against the contract
 	@.venv/bin/tenure check -c $(CONFIG)

@@ -17,11 +17,12 @@ from tenure.contract import PLANNED
 from tenure.cutoffs import instant, plan
 from tenure.errors import DataError
 from tenure.features.matrix import build, plan_schema
+from tenure.parsing import local_day
 from tenure.sources import load
 
 __all__ = ["Finding", "contract_report", "prove"]
 
-Change = Callable[[ir.Table, dt.datetime], ir.Table]
+Change = Callable[[ir.Table, dt.datetime, str], ir.Table]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def prove(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
             truth = build(sources.tables, [day], config.zone, schema)
             for words, change in CHANGES.items():
                 progress(f"{day}: {words}")
-                changed = {n: change(t, moment) for n, t in sources.tables.items()}
+                changed = {n: change(t, moment, config.timezone) for n, t in sources.tables.items()}
                 other = build(changed, [day], config.zone, schema)
                 tried.append(_compare(day, words, truth, other, sources.tables, changed))
             control = {n: _alter_one_past_row(t, moment) for n, t in sources.tables.items()}
@@ -117,15 +118,7 @@ def _compare(
     after: Mapping[str, ir.Table],
 ) -> dict[str, Any]:
     same = _digest(truth) == _digest(other)
-    moved = []
-    if not same:
-        aligned = truth.reindex(columns=other.columns)
-        moved = [
-            c
-            for c in other.columns
-            if len(aligned) != len(other)
-            or aligned[c].to_numpy().tobytes() != other[c].to_numpy().tobytes()
-        ]
+    moved = [c for c in truth.columns if not truth[c].equals(other[c])]
     return {
         "cutoff": str(day),
         "change": words,
@@ -170,7 +163,7 @@ def _known_later(t: ir.Table) -> list[str]:
     return [c for c in t.columns if c.endswith("_at") and c not in {*PLANNED, "loaded_at"}]
 
 
-def _cut_off(t: ir.Table, moment: dt.datetime) -> ir.Table:
+def _cut_off(t: ir.Table, moment: dt.datetime, zone: str) -> ir.Table:  # noqa: ARG001
     """Delete the future, and hide cells that were not known yet."""
     now = ibis.timestamp(moment)
     hidden = {c: (t[c] < now).ifelse(t[c], ibis.null(t[c].type())) for c in _known_later(t)}
@@ -179,7 +172,7 @@ def _cut_off(t: ir.Table, moment: dt.datetime) -> ir.Table:
     return t.filter(~_is_future(t, moment)).mutate(**hidden)
 
 
-def _alter(t: ir.Table, moment: dt.datetime) -> ir.Table:
+def _alter(t: ir.Table, moment: dt.datetime, zone: str) -> ir.Table:
     """Give future rows to one customer, change their money, kind, texts and dates."""
     future, someone = _is_future(t, moment), t.customer_id.min().over(ibis.window())
     changed: dict[str, ir.Value] = {"customer_id": future.ifelse(someone, t.customer_id)}
@@ -193,24 +186,24 @@ def _alter(t: ir.Table, moment: dt.datetime) -> ir.Table:
         elif column in _known_later(t):
             later = t[column] >= ibis.timestamp(moment)
             changed[column] = later.ifelse(t[column] + ibis.interval(days=5), t[column])
-        elif column == "ts":
-            changed[column] = future.ifelse(t.ts + ibis.interval(hours=49), t.ts)
-        elif column == "day":
-            changed[column] = future.ifelse(t.day + ibis.interval(days=2), t.day)
     # a row loaded late keeps its date: only rows dated after the cutoff may move
-    dated = t.ts >= ibis.timestamp(moment)
-    for column in ("ts", "day"):
-        changed[column] = dated.ifelse(changed[column], t[column])
+    dated, later = t.ts >= ibis.timestamp(moment), t.ts + ibis.interval(hours=49)
+    later = later.cast(t.ts.type())
+    changed["ts"] = dated.ifelse(later, t.ts)
+    changed["day"] = dated.ifelse(local_day(later, zone), t.day)
+    if "cancelled_at" in changed:
+        changed["cancelled_day"] = local_day(changed["cancelled_at"].cast(t.ts.type()), zone)
     return t.mutate(**changed)
 
 
-def _extend(t: ir.Table, moment: dt.datetime) -> ir.Table:
+def _extend(t: ir.Table, moment: dt.datetime, zone: str) -> ir.Table:
     """Add a copy of every past row, from the very instant of the cutoff on."""
     now = ibis.timestamp(moment)
     past = t.filter(~_is_future(t, moment))
     place = ibis.row_number().over(ibis.window(order_by=[past.ts, past.customer_id])) % 90
     then = now + place.cast("int64").as_interval("D")
-    moved = {"ts": then, "day": then.date(), "amount": past.amount * 2}
+    then = then.cast(t.ts.type())
+    moved = {"ts": then, "day": local_day(then, zone), "amount": past.amount * 2}
     if "loaded_at" in t.columns:
         moved["loaded_at"] = then
     typed = {c: value.cast(t[c].type()) for c, value in moved.items()}

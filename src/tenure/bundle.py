@@ -74,7 +74,7 @@ class Bundle:
     timezone, currency : str
         Zone in which days begin, and what money is counted in (None: the config does not say).
     usual : dict
-        Median of each input among the training rows.
+        Median of each input among the eligible customers of the newest training cutoff.
     base_rate : float
         Share of the training rows who left.
     trained_until : date

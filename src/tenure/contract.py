@@ -254,7 +254,8 @@ def repeats(t: ir.Table) -> ir.Table:
     ids = named.group_by(key).agg(bearers=named.count())
     rows = named.semi_join(ids.filter(ids.bearers > 1), key)
     later = [c.name for c in _T.columns if c.hangs_on == c.name and c.name in t.columns]
-    known = sorted(set(t.columns) - {"row", "ts", *later, *key})
+    their_days = {c.replace("_at", "_day") for c in later}  # no more known than the moments
+    known = sorted(set(t.columns) - {"row", "ts", *later, *their_days, *key})
     order = [rows.ts, *(rows[c] for c in known)]
     if later:
         far = ibis.literal(_LATEST).cast("timestamp(6)")

@@ -70,19 +70,21 @@ def examine(con: Any, name: str, kept: ir.Table, aside: ir.Table) -> TableReport
     Raises
     ------
     DataError
-        If no row is left, or one rule took more than half of the table.
+        If no row is left, or the rules took more than half of the rows that name a customer.
     """
     broken = _broken(con, aside)
     found = _row(con, kept.aggregate(**_figures(kept)))
     rows_kept = found["rows"]
     rows_read = rows_kept + sum(n for _, n, _ in broken)
     sentences = [_sentence(name, rule, n, rows, rows_read) for rule, n, rows in broken]
-    fatal = [
-        s
+    counted = [
+        (s, n)
         for s, (rule, n, _) in zip(sentences, broken, strict=True)
-        if rule not in _MAJORITY_ALLOWED and 2 * n > rows_read
+        if rule not in _MAJORITY_ALLOWED
     ]
-    if fatal:
+    asked = rows_read - sum(n for rule, n, _ in broken if rule in _MAJORITY_ALLOWED)
+    if 2 * sum(n for _, n in counted) > asked:
+        fatal = [s for s, _ in counted]
         raise DataError(listing(f"{name}: more than half of the rows break a rule", fatal))
     if not rows_kept:
         raise DataError(listing(f"{name}: no transactions are left", sentences))
@@ -155,6 +157,13 @@ def _notes(con: Any, kept: ir.Table, found: dict[str, Any]) -> list[str]:
             notes.append(
                 f"{repeated:,} rows repeat another row exactly and are kept: without "
                 "transaction_id, a second purchase and a copy look alike. Map it if you have one."
+            )
+        moments = int(con.to_pyarrow(kept.select("customer_id", "ts").distinct().count()).as_py())
+        if 3 * (found["rows"] - moments) > found["rows"]:
+            notes.append(
+                f"{found['rows'] - moments:,} of {found['rows']:,} rows share customer and moment "
+                "with another: these look like item lines, and each now counts as an order. Sum "
+                "them per invoice with `sql:` (docs/config.md has an example)."
             )
     return notes + _closing_silence(con, kept)
 

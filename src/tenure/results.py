@@ -34,7 +34,7 @@ def data_figures(sources: Sources, ready: Population) -> dict[str, Any]:
 
 
 def churn_figures(
-    churn: Backtest, ready: Population, config: Config, *, first: bool
+    churn: Backtest, ready: Population, config: Config
 ) -> tuple[dict[str, Any], Verdict]:
     """Judge every candidate on the test cutoffs, and the selected one at the gate.
 
@@ -42,8 +42,6 @@ def churn_figures(
     ----------
     churn, ready, config
         The backtest, what it ran on, and the config.
-    first : bool
-        There is no champion yet.
 
     Returns
     -------
@@ -57,13 +55,12 @@ def churn_figures(
         said, rival = churn.probabilities[name], churn.probabilities[churn.best_baseline]
         return {m: paired(churn.test, said, rival, m, seed=seed) for m in ("log_loss", "auc")}
 
-    improvement = {n: gains(n) for n in dict.fromkeys((churn.selected, "lightgbm"))}
+    improvement = {n: gains(n) for n in dict.fromkeys((churn.selected, "blend", "lightgbm"))}
     verdict = gate(
         table[churn.selected],
         table[churn.best_baseline],
         improvement[churn.selected]["log_loss"],
         improvement[churn.selected]["auc"],
-        first=first,
     )
     figures = {
         "definition": config.churn.model_dump(mode="json"),

@@ -119,8 +119,8 @@ def _listed(path: Path) -> pd.Series:
         raise DataError(f"--customers {path}: {'cannot be read' if broken else what}.") from None
     if "customer_id" not in table:
         raise DataError(
-            f"--customers {path}: has no column customer_id; it has {len(table.columns)} others. "
-            "Rename the column that holds the ids."
+            f"--customers {path}: has no column customer_id among its {len(table.columns)}. The "
+            "first line must name the columns; call the one with the ids customer_id."
         )
     ids = table["customer_id"].dropna().astype("str")
     return ids[ids != ""].drop_duplicates().reset_index(drop=True)

@@ -18,7 +18,7 @@ from tenure.errors import DataError
 from tenure.explain.points import drivers, explain
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
-from tenure.models.churn import BASELINES, fit_candidates
+from tenure.models.churn import fit_candidates
 from tenure.models.clv import fit_purchases, fit_spend
 from tenure.outputs import staged_folder, write_table
 from tenure.population import RFM, Population, prepare
@@ -77,8 +77,9 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
         ready = prepare(sources, config)
         churn = churn_backtest.run(ready.X, ready.rows, config, progress=progress)
         progress("evaluating")
+        churn_part, verdict = results.churn_figures(churn, ready, config)
+        # where there is signal a first champion exists, whatever line of the gate it misses
         first = champion_version(config.project) is None
-        churn_part, verdict = results.churn_figures(churn, ready, config, first=first)
         churn_part["promoted"] = verdict.signal and (first or verdict.passed)
         value = value_backtest.run(
             ready.matrix, ready.after, ready.origins, config, ready.value_days
@@ -134,7 +135,7 @@ def _write(
         write_table(stamped, folder / "scores.parquet")
     # last, so that whatever fails before leaves the old champion in force
     tracking.finish(metrics["model_version"], promote=metrics["churn"]["promoted"])
-    return Trained(metrics, found, config.out, summary(metrics, found, scores, config))
+    return Trained(metrics, found, config.out, summary(metrics, found, scores, config, config_file))
 
 
 @dataclass(frozen=True)
@@ -181,22 +182,29 @@ def _final(
         clv=config.clv,
         timezone=config.timezone,
         currency=config.currency,
-        usual={str(c): float(value) for c, value in ready.X.median().items()},
+        usual=_usual(ready),
         base_rate=float(ready.rows["churned"].mean()),
         trained_until=ready.as_of,
     )
     return _Final(bundle, fitted["lightgbm"], calibrators["lightgbm"], notes)
 
 
+def _usual(ready: Population) -> dict[str, float]:
+    """Return each input's median among the eligible customers of the newest cutoff."""
+    newest = (ready.rows["cutoff"] == ready.rows["cutoff"].max()).to_numpy()
+    return {str(c): float(value) for c, value in ready.X[newest].median().items()}
+
+
 def _drivers(final: _Final, ready: Population, config: Config) -> dict[str, Any]:
-    """Explain the customers of today: by the registered model, or LightGBM where that is simple."""
+    """Explain the customers of today by the registered model; by LightGBM if it has one input."""
     bundle = final.bundle
     here = ready.today[labels.eligible(ready.today, config.churn)]
     X = ready.X if here.empty else bundle.inputs(here)  # nobody at stake: the training rows
     model, calibrator = bundle.candidate, bundle.calibrator
-    if model.name in BASELINES:
-        model, calibrator = final.lightgbm, final.lightgbm_calibrator
     explained = explain(model, calibrator, X)
+    if explained.log_odds.shape[1] < 2:  # a model of one number has no drivers to tell apart
+        model = final.lightgbm
+        explained = explain(model, final.lightgbm_calibrator, X)
     return {
         "as_of": str(ready.as_of),
         "customers": len(X),

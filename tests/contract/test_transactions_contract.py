@@ -204,3 +204,28 @@ class TestMajorities:
         rows = [r | {"customer_id": ""} for r in sound_rows(3)]
         with pytest.raises(DataError, match="no transactions are left"):
             load(write(tmp_path / "t.csv", rows, columns_for("")))
+
+
+def test_item_lines_without_ids_are_told(tmp_path):
+    lines = ["customer_id,ts,amount"]
+    lines += [f"c{i},2024-01-{1 + i:02} 10:00,{k}" for i in range(9) for k in (1, 2, 3)]
+    path = tmp_path / "lines.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    raw = {"project": "x", "data": {"tables": {"transactions": {"path": str(path)}}}}
+    with load(Config.model_validate(raw)) as sources:
+        notes = sources.report.tables["transactions"].notes
+    assert any("18 of 27 rows share customer and moment" in note for note in notes)
+
+
+def test_rules_that_together_take_more_than_half_stop_the_run(tmp_path):
+    lines = ["customer_id,ts,amount"]
+    lines += [f"c{i},2024-01-02,5" for i in range(10)]
+    lines += [f"c{i},not a day,5" for i in range(7)] + [f"c{i},2024-01-02,x" for i in range(7)]
+    path = tmp_path / "half.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    raw = {"project": "x", "data": {"tables": {"transactions": {"path": str(path)}}}}
+    with (
+        pytest.raises(DataError, match="more than half of the rows break a rule"),
+        load(Config.model_validate(raw)),
+    ):
+        pass

@@ -15,6 +15,7 @@ import pytest
 
 from tenure import cli
 from tenure.config import load_config
+from tenure.track import champion_version
 from tenure.train import train
 
 CONFIG = """\
@@ -159,6 +160,23 @@ def empty(tmp_path, monkeypatch):
     """Return an empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def _database(tmp_path_factory):
+    """Return an empty tracking database: making one takes seconds."""
+    folder = tmp_path_factory.mktemp("database")
+    with contextlib.chdir(folder):
+        champion_version("shop")
+    return (folder / "mlruns" / "mlflow.db").read_bytes()
+
+
+@pytest.fixture
+def ready(empty, _database):
+    """Return a working directory in which tracking was set up and nothing was trained."""
+    (empty / "mlruns").mkdir()
+    (empty / "mlruns" / "mlflow.db").write_bytes(_database)
+    return empty
 
 
 @pytest.fixture

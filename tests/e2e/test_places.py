@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_full_disk_keeps_the_old_table(score, tmp_path, name):
     assert said.code == 1
     assert name in said.err
     assert out.read_text() == "old"
-    assert os.listdir(tmp_path) == [name]
+    assert os.listdir(tmp_path) == [name]  # noqa: PTH208
 
 
 def test_a_folder_where_the_table_should_stand(score, tmp_path):
@@ -62,7 +63,7 @@ def test_a_file_system_that_is_not_for_files(score):
 
 def test_a_missing_folder_is_made(score, tmp_path):
     assert score(tmp_path / "new" / "er" / "s.csv").code == 0
-    assert os.listdir(tmp_path / "new" / "er") == ["s.csv"]
+    assert os.listdir(tmp_path / "new" / "er") == ["s.csv"]  # noqa: PTH208
 
 
 def test_the_table_never_overwrites_what_it_was_read_from(shop, run):
@@ -92,11 +93,12 @@ class TestTraining:
     """Where training cannot write."""
 
     @pytest.fixture
-    def project(self, empty, lay_out, make_log, config_text):
-        return lay_out(empty, make_log(200, days=200), config_text)
+    def project(self, ready, lay_out, make_log, config_text):
+        return lay_out(ready, make_log(200, days=200), config_text)
 
     @pytest.mark.parametrize("place", ["out", "mlruns"])
     def test_a_file_where_a_folder_should_stand(self, project, run, place):
+        shutil.rmtree(place, ignore_errors=True)
         Path(place).write_text("mine")
         said = run("train", "-c", "c.yaml")
         assert said.code == 1

@@ -19,11 +19,11 @@ def monthly(customers, months, start="2024-01-15"):
 
 
 @pytest.fixture
-def train(empty, lay_out, config_text, run):
+def train(ready, lay_out, config_text, run):
     """Train on a log, in an empty folder."""
 
     def go(log, config=config_text):
-        lay_out(empty, log, config)
+        lay_out(ready, log, config)
         return run("train", "-c", "c.yaml")
 
     return go
@@ -47,6 +47,8 @@ class TestTooLittleToLearnFrom:
 
     def test_nobody_leaves(self, train):
         self.after(train(monthly(100, 12)), "one class", "0 left", "stayed", "at least 50")
+        client = mlflow.MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db")
+        assert {r.info.status for r in client.search_runs(["1"])} == {"FAILED"}
 
     def test_everybody_leaves(self, train):
         one_hour = monthly(200, 1)
@@ -73,13 +75,6 @@ class TestTooLittleToLearnFrom:
         config = config_text.replace("horizon_days: 30", "horizon_days: 900")
         self.after(train(make_log(50), config), "900 days")
 
-    def test_the_run_is_marked_failed(self, train, empty):
-        train(monthly(100, 12))
-        uri = f"sqlite:///{empty}/mlruns/mlflow.db"
-        client = mlflow.MlflowClient(uri)
-        runs = client.search_runs(["1"])
-        assert {r.info.status for r in runs} <= {"FAILED"}
-
 
 def test_everybody_bought_once_so_value_is_declined(train):
     rng = np.random.default_rng(0)
@@ -96,10 +91,10 @@ class TestNoSignal:
 
     def test_pure_chance_promotes_nothing_and_score_refuses(self, train, run):
         rng = np.random.default_rng(4)
-        days = pd.date_range("2025-01-01", "2025-08-01")
+        days = pd.date_range("2025-01-01", "2025-07-01")
         rows = [
             (f"c{c}", str(day.date()), 10)
-            for c in range(250)
+            for c in range(150)
             for day in days[rng.random(len(days)) < 0.025]
         ]
         said = train(pd.DataFrame(rows, columns=["customer_id", "ts", "amount"]))
@@ -116,7 +111,7 @@ class TestNoModel:
     def test_nothing_was_trained(self, shop, run, empty):
         (empty / "c.yaml").write_text((shop.folder / "c.yaml").read_text())
         refused(run("score", "-c", "c.yaml", "--out", "s.csv"), 4, "shop", "tenure train")
-        assert os.listdir() == ["c.yaml"]
+        assert os.listdir() == ["c.yaml"]  # noqa: PTH208
 
     def test_another_project_has_none(self, shop, run, tmp_path):
         other = (shop.folder / "c.yaml").read_text().replace("project: shop", "project: other")
@@ -125,16 +120,17 @@ class TestNoModel:
         refused(said, 4, "other", "champion")
 
     def test_the_champions_version_was_deleted(self, shop, run, tmp_path):
-        client = mlflow.MlflowClient(f"sqlite:///{shop.folder}/mlruns/mlflow.db")
+        mlflow.set_tracking_uri(f"sqlite:///{shop.folder}/mlruns/mlflow.db")
+        client = mlflow.MlflowClient()
         source = client.get_model_version("shop", "1").source
         client.create_registered_model("gone")
         made = client.create_model_version("gone", source, await_creation_for=None)
         client.set_registered_model_alias("gone", "champion", made.version)
         client.delete_model_version("gone", made.version)
+        mlflow.set_tracking_uri(None)
         config = (shop.folder / "c.yaml").read_text().replace("project: shop", "project: gone")
         (tmp_path / "g.yaml").write_text(config)
         said = run("score", "-c", tmp_path / "g.yaml", "--out", tmp_path / "s.csv")
-        client.delete_registered_model("gone")
         refused(said, 4, "gone")
 
     def test_the_champions_files_are_gone(self, shop, run, tmp_path):
@@ -148,7 +144,7 @@ class TestNoModel:
     def test_an_altered_file_of_the_champion(self, shop, run, tmp_path, name):
         (bundle,) = shop.folder.glob("mlruns/artifacts/models/*/artifacts/artifacts/bundle")
         before = (bundle / name).read_bytes()
-        (bundle / name).write_bytes(before.replace(b"1", b"2", 1))
+        (bundle / name).write_bytes(before.replace(b"{", b"{ ", 1))
         said = run("score", "-c", "c.yaml", "--out", tmp_path / "s.csv")
         (bundle / name).write_bytes(before)
         refused(said, 4, f"{name}: was altered")

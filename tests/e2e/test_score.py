@@ -1,6 +1,6 @@
 """Scoring says what training said, of whoever is asked about, and refuses what it cannot answer."""
 
-import shutil
+import contextlib
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,18 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 IDS = ["customer_id"]
+
+
+@contextlib.contextmanager
+def altered(shop, log):
+    """Give the shop another log, and put its own back afterwards."""
+    file = shop.folder / "data.csv"
+    before = file.read_bytes()
+    log.to_csv(file, index=False)
+    try:
+        yield
+    finally:
+        file.write_bytes(before)
 
 
 def ids_file(ids, path="list.csv"):
@@ -194,17 +206,3 @@ def test_a_parquet_list_of_numbers_finds_text_ids(shop, score, tmp_path):
     said, scored = score("--customers", tmp_path / "l.parquet")
     assert said.code == 0
     assert scored.empty
-
-
-class altered:
-    """The shop with another log, put back afterwards."""
-
-    def __init__(self, shop, log):
-        self._file, self._log = shop.folder / "data.csv", log
-
-    def __enter__(self):
-        shutil.copy(self._file, f"{self._file}.kept")
-        self._log.to_csv(self._file, index=False)
-
-    def __exit__(self, *_):
-        shutil.move(f"{self._file}.kept", self._file)

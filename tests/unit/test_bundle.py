@@ -69,7 +69,7 @@ def test_the_order_of_columns_does_not_matter(bundle, matrix, scored):
 
 
 def test_a_missing_column_is_refused_by_name(bundle, matrix):
-    with pytest.raises(ModelError, match="1 of the .* are missing: 'T'"):
+    with pytest.raises(ModelError, match=r"1 of the .* are missing: 'T'"):
         inputs(matrix.drop(columns="T"), bundle.schema, None, bundle.churn)
 
 

@@ -90,16 +90,17 @@ def test_drivers_come_strongest_first(bundle, X):
         assert d["churn_points"] == pytest.approx(points[d["factor"]].abs().mean())
 
 
+COLUMNS = {c: column(c) for c in "abcd"}
+USUAL = dict.fromkeys("abcd", 5.0)
+
+
 class TestReasons:
     """Three sentences a customer."""
-
-    columns = {c: column(c) for c in "abcd"}
-    usual = dict.fromkeys("abcd", 5.0)
 
     def words(self, points, raised):
         points = pd.DataFrame([points], columns=list("abcd"))
         X = pd.DataFrame([[1.0, 2.0, 3.0, 4.0]], columns=list("abcd"))
-        return reasons(points, X, self.usual, self.columns, np.array([raised])).iloc[0]
+        return reasons(points, X, USUAL, COLUMNS, np.array([raised])).iloc[0]
 
     def test_above_the_typical_chance_reads_what_raises_it(self):
         said = self.words([5.0, -9.0, 1.0, 3.0], raised=True)
@@ -113,10 +114,10 @@ class TestReasons:
         assert pd.isna(said["reason_3"])  # nothing else points that way
 
     def test_windows_of_one_feature_speak_once(self):
-        columns = {**self.columns, "a": column("a", feature="x"), "b": column("b", feature="x")}
+        columns = {**COLUMNS, "a": column("a", feature="x"), "b": column("b", feature="x")}
         points = pd.DataFrame([[2.0, 3.0, 4.0, 0.0]], columns=list("abcd"))
         X = points * 0
-        said = reasons(points, X, self.usual, columns, np.array([True])).iloc[0]
+        said = reasons(points, X, USUAL, columns, np.array([True])).iloc[0]
         assert said["reason_1"].startswith("The b")
         assert said["reason_2"].startswith("The c")
         assert pd.isna(said["reason_3"])
@@ -131,6 +132,6 @@ class TestReasons:
 
     def test_nobody(self):
         empty = pd.DataFrame(columns=list("abcd"), dtype=float)
-        said = reasons(empty, empty, self.usual, self.columns, np.array([], dtype=bool))
+        said = reasons(empty, empty, USUAL, COLUMNS, np.array([], dtype=bool))
         assert list(said.columns) == ["reason_1", "reason_2", "reason_3"]
         assert said.empty

@@ -132,9 +132,14 @@ class TestStagedFolder:
         out = tmp_path / "out"
         out.mkdir()
         (out / "a").write_text("old")
-        with pytest.raises(fault), staged_folder(out) as folder:
-            (folder / "a").write_text("new")
-            raise fault
+
+        def write():
+            with staged_folder(out) as folder:
+                (folder / "a").write_text("new")
+                raise fault
+
+        with pytest.raises(fault):
+            write()
         assert (out / "a").read_text() == "old"
         assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208
 

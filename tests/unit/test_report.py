@@ -263,7 +263,7 @@ def test_value_not_judged_but_given(metrics, drivers, config):
     ("change", "says"),
     [
         (lambda c: c["gate"].update(signal=False, passed=False), "No signal."),
-        (lambda c: c.update(selected="logistic_rfm"), "A simple model wins."),
+        (lambda c: c.update(selected="logistic_rfm"), "A simple model is in use."),
         (
             lambda c: c["test"]["expected_calibration_error"].update(value=0.04),
             "Read the percentages as a ranking. On past dates they were 4.0 points off on "

@@ -176,7 +176,7 @@ def test_a_bundle_of_another_version_is_refused_in_words(folder, name, change):
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ModelError, match="another version of tenure|is unknown"):
+    with pytest.raises(ModelError, match=r"another version of tenure|is unknown"):
         load(folder)
 
 

@@ -22,6 +22,7 @@ __all__ = ["FAMILIES", "ValueBacktest", "origins", "run", "validation_days"]
 
 FAMILIES: tuple[Family, ...] = ("mbg_nbd", "bg_nbd")
 LONGEST = 365
+TIE = 0.01  # of the RMSE
 DRAWS = 200  # of the bootstrap
 RFM = ["frequency", "recency", "T"]
 
@@ -153,11 +154,14 @@ def _choose(
             errors[name] = float(np.sqrt(np.mean((early["purchase_days_after"] - said) ** 2)))
     except DataError as fault:
         return default, f"{default}: the families could not be compared ({fault}).", ()
-    best = min(errors, key=lambda name: errors[name])
-    other = max(errors, key=lambda name: errors[name])
+    first, second = FAMILIES
+    # BG/NBD calls every one-time buyer alive: it has to be clearly better to be worth that
+    best = second if errors[second] < (1 - TIE) * errors[first] else first
+    other = second if best == first else first
     day = pd.Timestamp(early["cutoff"].iloc[0]).date()
     why = (
         f"{best}: it missed the purchases of the {horizon_days} days after {day} by "
-        f"{errors[best]:.3f} (RMSE), {other} by {errors[other]:.3f}."
+        f"{errors[best]:.3f} (RMSE), {other} by {errors[other]:.3f}"
+        + (f"; within {TIE:.0%} the default stays." if best == first else ".")
     )
     return best, why, ()

@@ -39,8 +39,6 @@ def gate(
     baseline: Mapping[str, Estimate],
     log_loss_gain: Estimate,
     auc_gain: Estimate,
-    *,
-    first: bool,
 ) -> Verdict:
     """Judge a model against the baseline that earlier cutoffs fixed (or the champion).
 
@@ -54,10 +52,6 @@ def gate(
         Metrics as `evaluate` returns them for one model.
     log_loss_gain, auc_gain : dict
         What `paired` returns for the two.
-    first : bool
-        There is no champion yet: the calibration line is not asked. Where a first model fails the
-        comparison, put the baseline itself forward: against itself it passes wherever there is
-        signal, so that a first champion exists.
     """
     reasons = []
     signal = model["auc"]["lower"] > 0.5
@@ -73,7 +67,7 @@ def gate(
         reasons.append(f"AUC: improvement {_shown(auc_gain)} may be below {-AUC_MARGIN:+.4f}")
     error = model["expected_calibration_error"]
     target = max(CALIBRATION_TARGET, error["floor_p95"])
-    if not first and not error["value"] <= target:
+    if not error["value"] <= target:
         reasons.append(f"calibration: error {error['value']:.4f} is above the target {target:.4f}")
     return Verdict(not reasons, signal, tuple(reasons))
 

@@ -65,7 +65,8 @@ def reasons(
 
     Windows and levels of one feature speak together: their signed points are summed, and the
     strongest of them gives the number. A customer above the typical chance reads what raises it,
-    one below reads what lowers it; the words never contradict the sign.
+    one below reads what lowers it; the words never contradict the sign. A number within 2 % of the
+    usual one is not told.
 
     Parameters
     ----------
@@ -90,12 +91,14 @@ def reasons(
         return pd.DataFrame(None, index=points.index, columns=REASONS, dtype="object")
     sign = np.where(raised, 1.0, -1.0)[:, None]
     families = pd.Index([columns[c].feature for c in names])
-    signed = points.to_numpy() * sign
+    values = X[names].to_numpy()
+    # a number that is the usual one explains nothing to a reader, whatever its contribution
+    told = ~_alike(values, np.array([usual[c] for c in names]))
+    signed = points.to_numpy() * sign * told
     unique, member = np.unique(families, return_inverse=True)
     summed = np.stack([signed[:, member == k].sum(axis=1) for k in range(len(unique))], axis=1)
     order = np.argsort(-summed, axis=1, kind="stable")[:, : len(REASONS)]
     written = pd.DataFrame(None, index=points.index, columns=REASONS, dtype="object")
-    values = X[names].to_numpy()
     for place in range(order.shape[1]):
         family = order[:, place]
         speaks = np.where(member[None, :] == family[:, None], signed, -np.inf).argmax(axis=1)
@@ -105,6 +108,11 @@ def reasons(
             for i, (c, ok) in enumerate(zip(speaks, positive, strict=True))
         ]
     return written
+
+
+def _alike(values: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    near = np.abs(values - usual) <= 0.02 * np.abs(usual)
+    return np.asarray(near | (np.isnan(values) & np.isnan(usual)))
 
 
 def _sentence(column: Column, value: float, usual: float, raises: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,11 @@ _METRICS = (
 
 
 def summary(
-    metrics: dict[str, Any], drivers: dict[str, Any], scores: pd.DataFrame, config: Config
+    metrics: dict[str, Any],
+    drivers: dict[str, Any],
+    scores: pd.DataFrame,
+    config: Config,
+    config_file: Path,
 ) -> str:
     """Write the end of a training run: data, cutoffs, churn, value, drivers, what next."""
     blocks = [
@@ -30,7 +35,7 @@ def summary(
         _value(metrics, scores, config),
         _drivers(drivers),
         _warnings(metrics),
-        _next(metrics, config),
+        _next(metrics, config, config_file),
     ]
     return "\n\n".join("\n".join(b) for b in blocks if b)
 
@@ -42,11 +47,13 @@ def _first(metrics: dict[str, Any]) -> list[str]:
         return ["NO SIGNAL: the model cannot tell leavers from stayers; nothing was promoted."]
     lines: list[str] = []
     best, selected = churn["best_baseline"], churn["selected"]
+    before = churn["log_loss_before_tests"]
     gain = churn["improvement_on_best_baseline"][selected]
     if selected == best:
         lines.append(
-            f"A SIMPLE MODEL WINS: {selected} had the best log loss on the cutoffs before the "
-            "test, and is the registered model."
+            f"A SIMPLE MODEL IS REGISTERED: {selected} had the best log loss on the cutoffs before "
+            f"the test, {before[selected]:.4f}; LightGBM had {before['lightgbm']:.4f}, its blend "
+            f"{before['blend']:.4f}."
         )
     if churn["gate"]["reasons"]:
         lines.append(f"CHECK FIRST: {selected} misses a line of the gate.")
@@ -97,7 +104,7 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
     for name, gain in churn["improvement_on_best_baseline"].items():
         if name != churn["best_baseline"]:
             lines.append(
-                f"  {name} improves on {churn['best_baseline']} by "
+                f"  {name} against {churn['best_baseline']} (above 0 is better): "
                 f"{_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
             )
     return lines
@@ -127,6 +134,12 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
             ],
         ),
     ]
+    lines.append("  mae and rmse per customer; bias: predicted / actual total − 1")
+    if hold["mae"]["value"] >= clv["baselines"]["always_zero"]["mae"]["value"]:
+        lines.append(
+            "  Saying 0 for everybody has the smaller mean error for one customer: most buy "
+            "nothing. Use the totals and the ranking."
+        )
     column = f"clv_{config.clv.horizon_days}d"
     total, risk = scores[column].sum(), scores["value_at_risk"].sum()
     lines.append(
@@ -157,15 +170,19 @@ def _warnings(metrics: dict[str, Any]) -> list[str]:
     return ["Notes", *(f"  - {w}" for w in dict.fromkeys(said))] if said else []
 
 
-def _next(metrics: dict[str, Any], config: Config) -> list[str]:
+def _next(metrics: dict[str, Any], config: Config, config_file: Path) -> list[str]:
     version = metrics["model_version"]
-    state = "champion" if metrics["churn"]["promoted"] else "not promoted"
+    churn = metrics["churn"]
+    state = "champion" if churn["promoted"] else "not promoted: the champion before it stays"
+    if churn["promoted"] and not churn["gate"]["passed"]:
+        state = "champion, as the first one with signal"
     return [
         f"MLflow   run {metrics['run_id']}, model {config.project} version {version} ({state}); "
         "`make mlflow` shows it",
-        f"Files    {config.out}/: report.html, metrics.json, drivers.json, scores.parquet",
+        f"Files    {config.out}/: report.html, metrics.json, drivers.json, scores.parquet, "
+        "set_aside.parquet",
         "Next     open the report, then score a list:",
-        "         make score    or    tenure score -c CONFIG --customers list.csv --out scores.csv",
+        f"         make score CONFIG={config_file} CUSTOMERS=list.csv OUT={config.out}/list.csv",
     ]
 
 
