@@ -263,14 +263,14 @@ def test_value_not_judged_but_given(metrics, drivers, config):
     ("change", "says"),
     [
         (lambda c: c["gate"].update(signal=False, passed=False), "No signal."),
-        (lambda c: c.update(selected="logistic_rfm"), "A simple model is in use."),
+        (lambda c: c.update(selected="logistic_rfm"), "A simple model says this."),
         (
             lambda c: c["test"]["expected_calibration_error"].update(value=0.04),
             "Read the percentages as a ranking. On past dates they were 4.0 points off on "
             "average, where at most 1.6 are allowed.",
         ),
         (lambda c: c["gate"].update(reasons=["AUC: x"]), "A simple method may do better."),
-        (lambda c: c.update(promoted=False), "Not put into use."),
+        (lambda c: c.update(promoted=False), "This run was not put into use."),
         (lambda c: None, "does better than a simple formula"),
     ],
 )

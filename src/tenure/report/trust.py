@@ -104,9 +104,9 @@ def _alerts(trust: Json) -> list[tuple[str, str]]:
             ("A simple method may do better.", f"On past dates {trust['best']} was ahead.")
         )
     if trust["contest"] == "simple":
-        alerts.append(("A simple model is in use.", f"The chances come from {trust['selected']}."))
+        alerts.append(("A simple model says this.", f"The chances come from {trust['selected']}."))
     if not trust["promoted"]:
-        alerts.append(("Not put into use.", "The model that was in use before this run stays."))
+        alerts.append(("This run was not put into use.", "The model that was in use before this run stays."))
     return alerts
 
 
