@@ -106,7 +106,9 @@ def _alerts(trust: Json) -> list[tuple[str, str]]:
     if trust["contest"] == "simple":
         alerts.append(("A simple model says this.", f"The chances come from {trust['selected']}."))
     if not trust["promoted"]:
-        alerts.append(("This run was not put into use.", "The model that was in use before this run stays."))
+        alerts.append(
+            ("This run was not put into use.", "The model that was in use before it stays.")
+        )
     return alerts
 
 
