@@ -102,8 +102,9 @@ def plan(config: Config, first_day: dt.date, observed_until: dt.date) -> tuple[d
     newest = observed_until - dt.timedelta(days=label_days)
     last = newest if config.cutoffs.last == "latest" else config.cutoffs.last
     if last > newest:
+        end = dt.date.fromordinal(min(last.toordinal() + label_days, dt.date.max.toordinal()))
         raise DataError(
-            f"cutoffs.last: {last} needs labels up to {last + dt.timedelta(days=label_days)}, but "
+            f"cutoffs.last: {last} needs labels up to {end}, but "
             f"the data end at {observed_until}. The newest cutoff with a complete label is "
             f"{newest}; give that, `latest`, or a shorter churn.horizon_days."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +22,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a table whose file ending says neither CSV nor Parquet.
+    """Refuse a table whose file ending says neither CSV nor Parquet, or that is no file here.
 
     Raises
     ------
     ConfigError
         Naming the endings that are written.
+    EnvironmentFault
+        If a folder stands there.
     """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise ConfigError(f"--out {path}: is an address; tables are written on this machine only.")
     if path.suffix not in ENDINGS:
         raise ConfigError(f"--out {path}: give a file that ends in {' or '.join(ENDINGS)}.")
     if path.is_dir():
@@ -84,7 +89,8 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    beside = path.with_name(f"{path.name}.tmp-{uuid4().hex}")
+    # absolute, since pandas would take a leading ~ for the home folder
+    beside = path.absolute().with_name(f"{path.name}.tmp-{uuid4().hex}")
     with _plain_faults(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +68,10 @@ def score(
     ModelError
         If there is no champion, its files were altered, or the config asks for another question.
     """
+    lists = [] if customers is None else [customers]
+    check_out(out, config, *lists)
     aside = out.with_name(f"{out.stem}.unknown.csv")
-    for file in (out, aside):
-        check_out(file, config, *filter(None, [customers]))
+    check_out(aside, config, *lists)
     found = champion(config.project)
     bundle = storage.load(found.folder)
     _same_question(bundle, config)
@@ -105,14 +107,21 @@ def score(
 def _listed(path: Path) -> pd.Series:
     """Read the ids of a list, each once, exactly as written."""
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)
         else:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+            with warnings.catch_warnings():
+                # pandas would take a first column without a name for row labels, or cut rows off
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     except FileNotFoundError:
         raise ConfigError(f"--customers {path}: no such file.") from None
     except PermissionError:
         raise EnvironmentFault(f"--customers {path}: may not be read.") from None
+    except pd.errors.ParserWarning:
+        raise DataError(
+            f"--customers {path}: has rows of more fields than the first line names. Name them all."
+        ) from None
     except (OSError, ValueError) as fault:
         what = "is empty; it needs at least the header `customer_id`"
         broken = not isinstance(fault, pd.errors.EmptyDataError)

@@ -66,6 +66,21 @@ def test_a_missing_folder_is_made(score, tmp_path):
     assert os.listdir(tmp_path / "new" / "er") == ["s.csv"]  # noqa: PTH208
 
 
+@pytest.mark.parametrize("out", ["", ".", "s3://bucket/s.csv", "file:///tmp/s.csv"])
+def test_what_is_no_path_of_a_file_is_a_usage_error(score, out, tmp_path):
+    assert score(out).code == 2
+
+
+def test_a_tilde_that_the_shell_left_alone_is_a_name_like_any_other(
+    shop, score, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert score("~/s.csv").code == 0
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+    assert os.listdir("~") == ["s.csv"]  # noqa: PTH208
+    shutil.rmtree(shop.folder / "~")
+
+
 def test_the_table_never_overwrites_what_it_was_read_from(shop, run):
     before = Path("data.csv").read_bytes()
     said = run("score", "-c", "c.yaml", "--out", "data.csv")

@@ -187,6 +187,7 @@ def test_broken_lists_are_named(shop, score, tmp_path):
         "broken.parquet": (b"PAR1junk", 3),
         "ragged.csv": (b"customer_id,x\n1,2,3,4\n1,2,3,4,5\n", 3),
         "zeros.csv": (b"\0\0\0\0", 3),
+        "shifted.csv": (b"customer_id\n007,1\n", 3),
     }
     for name, (content, code) in lists.items():
         file = tmp_path / name

@@ -119,6 +119,16 @@ def test_a_folder_in_place_of_the_database(here):
         champion_version("shop")
 
 
+def test_a_deleted_experiment_is_met_with_the_command_that_restores_it(here):
+    with Tracking("shop"):
+        pass
+    client = mlflow.MlflowClient(f"sqlite:///{here}/mlruns/mlflow.db")
+    number = client.get_experiment_by_name("shop").experiment_id
+    client.delete_experiment(number)
+    with pytest.raises(ModelError, match=f"experiments restore --experiment-id {number}"):
+        Tracking("shop")
+
+
 def test_a_read_only_database_is_an_environment_fault(here, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)  # chmod does not stop root
     with pytest.raises(EnvironmentFault, match="read-only"):

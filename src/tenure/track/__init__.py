@@ -242,6 +242,11 @@ def _check_database(path: Path) -> None:
 
 def _experiment(client: mlflow.MlflowClient, project: str) -> str:
     found = client.get_experiment_by_name(project)
+    if found is not None and found.lifecycle_stage == "deleted":
+        raise ModelError(
+            f"{project}: the MLflow experiment of this name was deleted. Restore it with `mlflow "
+            f"experiments restore --experiment-id {found.experiment_id}`, or give another project."
+        )
     if found is not None:
         return str(found.experiment_id)
     local = client.tracking_uri == _database_uri()
