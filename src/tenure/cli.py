@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import io
 import json
 import signal
 import sys
@@ -34,7 +35,7 @@ Day = Annotated[str | None, typer.Option(help="A local day, YYYY-MM-DD.")]
 
 
 def _say(text: str, value: Any, as_json: bool) -> None:
-    sys.stdout.write((json.dumps(value, default=str) if as_json else text) + "\n")
+    typer.echo(json.dumps(value, default=str) if as_json else text)
 
 
 @contextlib.contextmanager
@@ -138,6 +139,9 @@ def main() -> None:
     _stops.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without our signs gets them spelt
+            stream.reconfigure(errors="backslashreplace")
     code = 0
     try:
         # typer returns the code of what it ends by itself: 130 for an interrupt

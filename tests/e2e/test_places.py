@@ -1,9 +1,11 @@
 """Disks and folders that say no: the exit code is 1 or 2, what stood there before stays."""
 
 import contextlib
+import io
 import os
 import resource
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,21 @@ def test_a_tilde_that_the_shell_left_alone_is_a_name_like_any_other(
     assert os.listdir(tmp_path) == []  # noqa: PTH208
     assert os.listdir("~") == ["s.csv"]  # noqa: PTH208
     shutil.rmtree(shop.folder / "~")
+
+
+def test_a_terminal_that_lacks_some_signs_is_no_fault(shop, run, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        poor = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+        patched.setattr(sys, "stdout", poor)
+        assert run("score", "-c", "c.yaml", "--out", tmp_path / "東京.csv").code == 0
+        poor.flush()
+        assert b"\\u6771\\u4eac.csv" in poor.buffer.getvalue()
+
+
+def test_no_terminal_at_all_is_no_fault(shop, run, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", None)
+        assert run("score", "-c", "c.yaml", "--out", tmp_path / "s.csv").code == 0
 
 
 def test_the_table_never_overwrites_what_it_was_read_from(shop, run):

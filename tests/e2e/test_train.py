@@ -33,6 +33,17 @@ def tracked(client):
     return client.search_runs([client.get_experiment_by_name("shop").experiment_id])
 
 
+@pytest.fixture
+def offline(monkeypatch):
+    """Let nobody speak to another machine."""
+
+    def refuse(*_, **__):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
 def test_the_files_of_a_project(shop, files_below):
     names = {Path(name).name for name in files_below("out")}
     assert names == {
@@ -167,11 +178,11 @@ def test_the_report_runs_none_of_it(shop):
         assert f'href="{address}' not in html
 
 
-def test_the_same_data_and_seed_give_the_same_model(trained_shop, lay_out, empty, files_below):
+def test_the_same_data_and_seed_give_the_same_model(trained_shop, lay_out, ready, offline):
     before = trained_shop.folder
-    lay_out(empty, trained_shop.log.sample(frac=1, random_state=1))
+    lay_out(ready, trained_shop.log.sample(frac=1, random_state=1))
     done = train(load_config("c.yaml"), Path("c.yaml"))
-    models = [sorted(root.glob("mlruns/artifacts/models/*")) for root in (before, empty)]
+    models = [sorted(root.glob("mlruns/artifacts/models/*")) for root in (before, ready)]
     (one,), (two,) = ([m / "artifacts/artifacts/bundle" for m in found] for found in models)
     manifest = json.loads((one / "manifest.json").read_text())
     assert json.loads((two / "manifest.json").read_text()) == manifest
@@ -185,12 +196,7 @@ def test_the_same_data_and_seed_give_the_same_model(trained_shop, lay_out, empty
     assert ours["data"]["digest"] == theirs["data"]["digest"]
 
 
-def test_scoring_needs_no_network(shop, monkeypatch, tmp_path):
-    def refuse(*_, **__):
-        raise AssertionError("the network was asked")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+def test_scoring_needs_no_network(shop, offline, tmp_path):
     assert score(load_config("c.yaml"), tmp_path / "s.csv").counts
 
 
