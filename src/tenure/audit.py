@@ -18,6 +18,7 @@ from tenure.cutoffs import instant, plan
 from tenure.errors import DataError
 from tenure.features.matrix import build, plan_schema
 from tenure.parsing import local_day
+from tenure.snapshot import bought
 from tenure.sources import load
 
 __all__ = ["Finding", "contract_report", "prove"]
@@ -184,11 +185,11 @@ def _alter(t: ir.Table, moment: dt.datetime, zone: str) -> ir.Table:
         elif kind.is_string() and column not in ("customer_id", "transaction_id"):
             changed[column] = future.ifelse(t[column].concat("?"), t[column])
         elif column in _known_later(t):
-            later = t[column] >= ibis.timestamp(moment)
-            changed[column] = later.ifelse(t[column] + ibis.interval(days=5), t[column])
+            unknown = t[column] >= ibis.timestamp(moment)
+            changed[column] = unknown.ifelse(t[column] + ibis.interval(days=5), t[column])
     # a row loaded late keeps its date: only rows dated after the cutoff may move
-    dated, later = t.ts >= ibis.timestamp(moment), t.ts + ibis.interval(hours=49)
-    later = later.cast(t.ts.type())
+    dated = t.ts >= ibis.timestamp(moment)
+    later = (t.ts + ibis.interval(hours=49)).cast(t.ts.type())
     changed["ts"] = dated.ifelse(later, t.ts)
     changed["day"] = dated.ifelse(local_day(later, zone), t.day)
     if "cancelled_at" in changed:
@@ -201,8 +202,7 @@ def _extend(t: ir.Table, moment: dt.datetime, zone: str) -> ir.Table:
     now = ibis.timestamp(moment)
     past = t.filter(~_is_future(t, moment))
     place = ibis.row_number().over(ibis.window(order_by=[past.ts, past.customer_id])) % 90
-    then = now + place.cast("int64").as_interval("D")
-    then = then.cast(t.ts.type())
+    then = (now + place.cast("int64").as_interval("D")).cast(t.ts.type())
     moved = {"ts": then, "day": local_day(then, zone), "amount": past.amount * 2}
     if "loaded_at" in t.columns:
         moved["loaded_at"] = then
@@ -211,7 +211,7 @@ def _extend(t: ir.Table, moment: dt.datetime, zone: str) -> ir.Table:
 
 
 def _alter_one_past_row(t: ir.Table, moment: dt.datetime) -> ir.Table:
-    last = t.filter(~_is_future(t, moment), t.kind == "purchase", t.amount > 0).ts.max()
+    last = t.filter(~_is_future(t, moment), bought(t)).ts.max()
     newest = (t.ts == last.as_scalar()) & (t.kind == "purchase")
     return t.mutate(amount=newest.ifelse((t.amount * 2 + 1).cast(t.amount.type()), t.amount))
 

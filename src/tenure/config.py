@@ -24,6 +24,7 @@ __all__ = [
     "DataConfig",
     "ModelConfig",
     "TableConfig",
+    "is_address",
     "load_config",
 ]
 
@@ -68,7 +69,7 @@ class TableConfig(_Section):
         if bool(self.files) != (self.sql is not None):
             raise ValueError("`files` names the inputs of `sql`: give both or neither")
         for address in [*_as_list(self.path), *_as_list(self.sql), *self.files.values()]:
-            if re.match(r"^[A-Za-z][A-Za-z0-9+.-]+:/", address):
+            if is_address(address):
                 raise ValueError(f"{address!r} is an address; only files on this machine are read")
         return self
 
@@ -76,6 +77,11 @@ class TableConfig(_Section):
     def paths(self) -> list[str]:
         """The paths as a list, whether one or several were given."""
         return _as_list(self.path)
+
+
+def is_address(path: str) -> bool:
+    """Tell whether a path names a place elsewhere (`s3://…`) and not a file of this machine."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path) is not None
 
 
 def _as_list(path: str | list[str] | None) -> list[str]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tenure.config import ChurnConfig
 from tenure.cutoffs import cutoff_table
-from tenure.snapshot import during, final, ledger, seen, versions
+from tenure.snapshot import bought, during, final, ledger, seen, versions
 
 __all__ = ["bought_within", "eligible", "known_customers", "outcomes", "with_labels"]
 
@@ -57,9 +57,8 @@ def outcomes(
     cuts = ibis.memtable(cutoff_table(days, zone, label=(gap_days, horizon_days)))
     log = ledger(final(versions(tables["transactions"], "transaction_id")))
     rows = during(log, cuts, "ts")
-    bought = (rows.kind == "purchase") & (rows.amount > 0)
     counted = rows.group_by("customer_id", cutoff="cutoff_day").agg(
-        purchase_days=rows.day.nunique(where=bought),
+        purchase_days=rows.day.nunique(where=bought(rows)),
         value=rows.amount.sum().cast("float64"),
     )
     table = counted.order_by("customer_id", "cutoff").to_pyarrow()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from uuid import uuid4
 
 import pandas as pd
 
-from tenure.config import Config
+from tenure.config import Config, is_address
 from tenure.errors import ConfigError, EnvironmentFault
 
 __all__ = ["ENDINGS", "check_ending", "check_out", "neutral", "staged_folder", "write_table"]
@@ -31,7 +30,7 @@ def check_ending(path: Path) -> None:
     EnvironmentFault
         If a folder stands there.
     """
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+    if is_address(str(path)):
         raise ConfigError(f"--out {path}: is an address; tables are written on this machine only.")
     if path.suffix not in ENDINGS:
         raise ConfigError(f"--out {path}: give a file that ends in {' or '.join(ENDINGS)}.")

@@ -77,14 +77,9 @@ def examine(con: Any, name: str, kept: ir.Table, aside: ir.Table) -> TableReport
     rows_kept = found["rows"]
     rows_read = rows_kept + sum(n for _, n, _ in broken)
     sentences = [_sentence(name, rule, n, rows, rows_read) for rule, n, rows in broken]
-    counted = [
-        (s, n)
-        for s, (rule, n, _) in zip(sentences, broken, strict=True)
-        if rule not in _MAJORITY_ALLOWED
-    ]
-    asked = rows_read - sum(n for rule, n, _ in broken if rule in _MAJORITY_ALLOWED)
-    if 2 * sum(n for _, n in counted) > asked:
-        fatal = [s for s, _ in counted]
+    counted = [rule not in _MAJORITY_ALLOWED for rule, _, _ in broken]
+    if sum(n for _, n, _ in itertools.compress(broken, counted)) > rows_kept:
+        fatal = list(itertools.compress(sentences, counted))
         raise DataError(listing(f"{name}: more than half of the rows break a rule", fatal))
     if not rows_kept:
         raise DataError(listing(f"{name}: no transactions are left", sentences))

@@ -15,7 +15,7 @@ from tenure.backtest.churn import Backtest
 from tenure.backtest.value import ValueBacktest
 from tenure.config import Config
 from tenure.evaluation.churn import by_cutoff, evaluate, paired
-from tenure.evaluation.gate import Verdict, gate
+from tenure.evaluation.gate import gate
 from tenure.models.churn import BASELINES, CANDIDATES
 from tenure.population import Population
 from tenure.sources import Sources
@@ -33,9 +33,7 @@ def data_figures(sources: Sources, ready: Population) -> dict[str, Any]:
     }
 
 
-def churn_figures(
-    churn: Backtest, ready: Population, config: Config
-) -> tuple[dict[str, Any], Verdict]:
+def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[str, Any]:
     """Judge every candidate on the test cutoffs, and the selected one at the gate.
 
     Parameters
@@ -45,7 +43,7 @@ def churn_figures(
 
     Returns
     -------
-    (dict, Verdict)
+    dict
         The `churn` part of `metrics.json`, without `promoted`.
     """
     seed = config.model.seed
@@ -62,7 +60,7 @@ def churn_figures(
         improvement[churn.selected]["log_loss"],
         improvement[churn.selected]["auc"],
     )
-    figures = {
+    return {
         "definition": config.churn.model_dump(mode="json"),
         "active_within_days": config.churn.active_days,
         "rows": len(ready.rows),
@@ -81,7 +79,6 @@ def churn_figures(
             "reasons": list(verdict.reasons),
         },
     }
-    return figures, verdict
 
 
 def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import ibis
 import ibis.expr.types as ir
 
-__all__ = ["during", "final", "ledger", "seen", "versions"]
+__all__ = ["bought", "during", "final", "ledger", "seen", "versions"]
 
 
 def versions(table: ir.Table, key: str) -> ir.Table:
@@ -44,6 +44,11 @@ def ledger(transactions: ir.Table) -> ir.Table:
         kind=ibis.literal("cancellation"),
     )
     return t.union(undone).drop("cancelled_at", "cancelled_day")
+
+
+def bought(transactions: ir.Table) -> ir.BooleanValue:
+    """Tell which rows make a purchase day: the same in label, frequency and value."""
+    return (transactions.kind == "purchase") & (transactions.amount > 0)
 
 
 def final(table: ir.Table) -> ir.Table:

@@ -77,10 +77,11 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
         ready = prepare(sources, config)
         churn = churn_backtest.run(ready.X, ready.rows, config, progress=progress)
         progress("evaluating")
-        churn_part, verdict = results.churn_figures(churn, ready, config)
+        churn_part = results.churn_figures(churn, ready, config)
+        gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
         first = champion_version(config.project) is None
-        churn_part["promoted"] = verdict.signal and (first or verdict.passed)
+        churn_part["promoted"] = gate["signal"] and (first or gate["passed"])
         value = value_backtest.run(
             ready.matrix, ready.after, ready.origins, config, ready.value_days
         )
@@ -200,8 +201,7 @@ def _drivers(final: _Final, ready: Population, config: Config) -> dict[str, Any]
     bundle = final.bundle
     here = ready.today[labels.eligible(ready.today, config.churn)]
     X = ready.X if here.empty else bundle.inputs(here)  # nobody at stake: the training rows
-    model, calibrator = bundle.candidate, bundle.calibrator
-    explained = explain(model, calibrator, X)
+    model, explained = bundle.candidate, bundle.explain(X)
     if explained.log_odds.shape[1] < 2:  # a model of one number has no drivers to tell apart
         model = final.lightgbm
         explained = explain(model, final.lightgbm_calibrator, X)

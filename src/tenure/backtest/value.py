@@ -154,14 +154,14 @@ def _choose(
             errors[name] = float(np.sqrt(np.mean((early["purchase_days_after"] - said) ** 2)))
     except DataError as fault:
         return default, f"{default}: the families could not be compared ({fault}).", ()
-    first, second = FAMILIES
     # BG/NBD calls every one-time buyer alive: it has to be clearly better to be worth that
-    best = second if errors[second] < (1 - TIE) * errors[first] else first
-    other = second if best == first else first
+    ahead = min(errors, key=lambda name: errors[name])
+    best = ahead if errors[ahead] < (1 - TIE) * errors[default] else default
+    other = next(name for name in FAMILIES if name != best)
     day = pd.Timestamp(early["cutoff"].iloc[0]).date()
     why = (
         f"{best}: it missed the purchases of the {horizon_days} days after {day} by "
         f"{errors[best]:.3f} (RMSE), {other} by {errors[other]:.3f}"
-        + (f"; within {TIE:.0%} the default stays." if best == first else ".")
+        + ("." if best == ahead else f"; within {TIE:.0%} the default stays.")
     )
     return best, why, ()

@@ -139,6 +139,7 @@ def _feature(points: pd.Series, values: pd.Series, column: Column) -> dict[str, 
     sign = np.corrcoef(v, p)[0, 1] if len(v) > 1 and np.ptp(v) > 0 and np.ptp(p) > 0 else np.nan
     return {
         "feature": column.name,
+        "family": column.feature,
         "description": phrase(column),
         "unit": column.unit,
         "churn_points": float(points.abs().mean()),

@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from tenure.features.spec import Last, combined, feature, total, view
-from tenure.snapshot import ledger
+from tenure.snapshot import bought, ledger
 
 WINDOWS = (30, 60, 90, 180, 365, None)
 LAST = Last(3)
@@ -31,17 +31,17 @@ def _late(t: ir.Table) -> list[str]:
 def by_day(transactions: ir.Table) -> ir.Table:
     """Collapse the log to one row a customer and day (and load, where rows can arrive late)."""
     t = ledger(transactions)
-    bought = (t.kind == "purchase") & (t.amount > 0)
+    is_order = bought(t)
     nothing = ibis.literal(0, "decimal(18, 4)")
     discount = t.discount.fill_null(nothing) if "discount" in t.columns else nothing
     events = t.mutate(
-        orders=bought.cast("int64"),
-        gross=bought.ifelse(t.amount, nothing),
+        orders=is_order.cast("int64"),
+        gross=is_order.ifelse(t.amount, nothing),
         net=t.amount,
-        largest=bought.ifelse(t.amount, nothing),
+        largest=is_order.ifelse(t.amount, nothing),
         refunds=(t.kind != "purchase").cast("int64"),
         refunded=(t.kind != "purchase").ifelse(-t.amount, nothing),
-        discount=bought.ifelse(discount, nothing),
+        discount=is_order.ifelse(discount, nothing),
     )
     days = _day_sums(events, ["customer_id", "day", *_late(t)])
     return days if _late(t) else _sequence(days, [])
@@ -175,8 +175,7 @@ def discount_share(d: ir.Table) -> Any:
 
 def _orders_by(column: str) -> Any:
     def collapse(transactions: ir.Table) -> ir.Table:
-        bought = (transactions.kind == "purchase") & (transactions.amount > 0)
-        t = transactions.filter(bought, transactions[column].notnull())
+        t = transactions.filter(bought(transactions), transactions[column].notnull())
         keys = ["customer_id", "day", column, *_late(t)]
         days = t.group_by(keys).agg(ts=t.ts.min(), orders=t.count())
         return days if _late(t) else _mark_new(days, column, [])

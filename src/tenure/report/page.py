@@ -211,7 +211,7 @@ def _inputs(features: list[Json]) -> list[Json]:
     seen: dict[str, Json] = {}
     for f in features:
         if (writing.finite(f["churn_points"]) or 0.0) >= LEAST_POINTS:
-            seen.setdefault(f["description"], f)
+            seen.setdefault(f["family"], f)
     return [
         {
             "name": f["description"],
@@ -292,7 +292,7 @@ def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, f
         "definition": config.churn,
         "cutoffs": metrics["cutoffs"],
         "n": sum(row["n"] for row in churn["by_cutoff"]),
-        "days": [{**row, "cutoff": str(row["cutoff"])[:10]} for row in churn["by_cutoff"]],
+        "days": churn["by_cutoff"],
         "run_id": metrics.get("run_id"),
         "digest": metrics["data"].get("digest"),
         "warnings": metrics["warnings"],

@@ -71,7 +71,8 @@ class Tracking:
     ) -> None:
         if not self._ended:
             # DuckDB says "Query interrupted" in a RuntimeError
-            failed = isinstance(fault, Exception) and "interrupted" not in str(fault)
+            stopped = isinstance(fault, RuntimeError) and "interrupted" in str(fault)
+            failed = isinstance(fault, Exception) and not stopped
             with contextlib.suppress(ModelError, EnvironmentFault), _registry() as client:
                 client.set_terminated(self.run_id, "FAILED" if failed else "KILLED")
 
