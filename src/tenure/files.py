@@ -243,14 +243,15 @@ def _pointer(key: str) -> str:
 
 
 def _scan_database(con: duckdb.DuckDBPyConnection, file: Path, table: str) -> Scan:
-    alias = quoted(f"file {file.name}")
+    attached = f"file {file.resolve()}"  # files of one name may stand in several folders
+    alias = quoted(attached)
     con.execute(f"ATTACH IF NOT EXISTS {literal(str(file))} AS {alias} (READ_ONLY)")
     known = con.execute(
         "SELECT schema_name || '.' || name, name FROM ("
         "SELECT database_name, schema_name, table_name AS name FROM duckdb_tables() UNION ALL "
         "SELECT database_name, schema_name, view_name FROM duckdb_views() WHERE NOT internal"
         ") WHERE database_name = ? ORDER BY 1",
-        [f"file {file.name}"],
+        [attached],
     ).fetchall()
     for full, short in known:
         if table in (full, short):

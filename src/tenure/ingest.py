@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,6 @@ import ibis
 
 from tenure import datasets
 from tenure.config import ColumnMap, TableConfig
-from tenure.contract import TABLES, Table
 from tenure.errors import ConfigError, DataError, listing
 from tenure.files import (
     Scan,
@@ -26,6 +24,7 @@ from tenure.files import (
     quoted,
     scan,
 )
+from tenure.mapping import ROW, choose
 
 __all__ = ["RAW", "Inputs", "broken_lines", "find_inputs", "ingest", "lock", "open_engine"]
 
@@ -78,8 +77,15 @@ def lock(con: duckdb.DuckDBPyConnection, inputs: Iterable[Inputs]) -> None:
     con.execute("SET lock_configuration = true")
 
 
-def ingest(con: duckdb.DuckDBPyConnection, name: str, table: TableConfig, inputs: Inputs) -> None:
+def ingest(
+    con: duckdb.DuckDBPyConnection, name: str, table: TableConfig, inputs: Inputs
+) -> list[str]:
     """Read a table's inputs into ``raw_<name>``: canonical names, values as given.
+
+    Returns
+    -------
+    list of str
+        A note on each file that has no rows, where others have some.
 
     Raises
     ------
@@ -96,7 +102,9 @@ def ingest(con: duckdb.DuckDBPyConnection, name: str, table: TableConfig, inputs
         scans = _scan_all(con, inputs[name], table.table)
     _same_columns(name, scans)
     plain = [_plain(one) for one in scans]
-    _materialise(con, RAW.format(name), plain, _choose(name, table, scans))
+    counts = _materialise(con, RAW.format(name), plain, choose(name, table, scans))
+    empty = [one.name for one, n in zip(scans, counts, strict=True) if not n]
+    return [f"{file} has no rows." for file in empty] if any(counts) else []
 
 
 def _plain(one: Scan) -> Scan:
@@ -136,12 +144,14 @@ def _run_sql(con: duckdb.DuckDBPyConnection, name: str, table: TableConfig, inpu
     query = _one_select(con, file)
     con.execute(f"CREATE SCHEMA {_SQL_SCHEMA}")
     con.execute(f"SET schema = '{_SQL_SCHEMA}'")
-    for key, source in table.files.items():
-        dataset = source.removeprefix(_DATASET) if source.startswith(_DATASET) else None
-        scans = [_register(con, dataset)] if dataset else _scan_all(con, inputs[key], None)
-        _same_columns(f"{name}.files.{key}", scans)
-        _materialise(con, key, scans, {c: c for s in scans for c in s.columns})
     try:
+        for key, source in table.files.items():
+            dataset = source.removeprefix(_DATASET) if source.startswith(_DATASET) else None
+            scans = [_register(con, dataset)] if dataset else _scan_all(con, inputs[key], None)
+            _same_columns(f"{name}.files.{key}", scans)
+            columns = {c: c for s in scans for c in s.columns}
+            if not sum(_materialise(con, key, scans, columns)):
+                raise DataError(f"{name}: no rows in {', '.join(s.name for s in scans)}.")
         con.execute(f"CREATE TABLE main.{quoted('sql of ' + name)} AS {query}")
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.PermissionException) as fault:
         known = ", ".join(table.files)
@@ -149,8 +159,9 @@ def _run_sql(con: duckdb.DuckDBPyConnection, name: str, table: TableConfig, inpu
     except duckdb.Error as fault:
         with faults(str(file)):
             raise fault
-    con.execute("SET schema = 'main'")
-    con.execute(f"DROP SCHEMA {_SQL_SCHEMA} CASCADE")
+    finally:
+        con.execute("SET schema = 'main'")
+        con.execute(f"DROP SCHEMA {_SQL_SCHEMA} CASCADE")
     return describe(con, str(file), quoted("sql of " + name))
 
 
@@ -169,16 +180,22 @@ def _materialise(
     target: str,
     scans: Sequence[Scan],
     sources: Mapping[str, str | ColumnMap],
-) -> None:
+) -> list[int]:
+    """Read scans into one table of text and plain types; return the rows of each."""
+    counts = []
     for number, one in enumerate(scans):
         chosen = ", ".join(f"{_expression(s, one)} AS {quoted(c)}" for c, s in sources.items())
         verb = f"INSERT INTO {quoted(target)}" if number else f"CREATE TABLE {quoted(target)} AS"
         with faults(one.name):
-            con.execute(f"{verb} SELECT {chosen} FROM {one.relation}")
+            done = con.execute(f"{verb} SELECT {chosen} FROM {one.relation}")
+            counts.append(int(done.fetchall()[0][0]))
+    return counts
 
 
 def _expression(source: str | ColumnMap, one: Scan) -> str:
     """Return the SQL of one mapped column."""
+    if source == ROW:
+        return "CAST(row_number() OVER () AS VARCHAR)"
     if isinstance(source, str):
         return one.columns.get(source, "NULL")  # absent only from loose files
     if source.column is None:
@@ -211,56 +228,8 @@ def _same_columns(where: str, scans: Sequence[Scan]) -> None:
         raise DataError(listing(f"{where}: files differ from {first.name}", [*problems, advice]))
 
 
-def _choose(name: str, table: TableConfig, scans: Sequence[Scan]) -> dict[str, str | ColumnMap]:
-    """Return where each canonical column comes from: as mapped, else the column of that name."""
-    spec = TABLES[name]
-    _known_columns(name, table, spec)
-    held = list(dict.fromkeys(c for one in scans for c in one.columns))
-    chosen: dict[str, str | ColumnMap] = {}
-    problems = []
-    for column in spec.columns:
-        source = table.columns.get(column.name, column.name if column.name in held else None)
-        wanted = source.column if isinstance(source, ColumnMap) else source
-        if wanted is not None and wanted not in held:
-            near = difflib.get_close_matches(wanted, held, n=1, cutoff=0.75)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            problems.append(f"{column.name}: there is no column {wanted!r}.{hint}")
-        elif source is not None:
-            chosen[column.name] = source
-    if "amount" in chosen:
-        chosen.pop("unit_price", None)
-    wrong = {p.split(":")[0] for p in problems}
-    priced = {"quantity", "unit_price"} <= chosen.keys() | wrong
-    for column in spec.columns:
-        if column.required and column.name not in chosen.keys() | wrong:
-            if column.name == "amount" and priced:
-                continue
-            also = " (or quantity and unit_price)" if column.name == "amount" else ""
-            problems.append(f"{column.name}{also} is required: map it under `columns:`.")
-    if problems:
-        problems.append(f"{scans[0].name} holds: {column_names(held)}.")
-        raise DataError(listing(name, problems))
-    return chosen
-
-
-def _known_columns(name: str, table: TableConfig, spec: Table) -> None:
-    known = [c.name for c in spec.columns]
-    problems = []
-    for section, keys, allowed in (
-        ("columns", table.columns, known),
-        ("formats", table.formats, spec.kinds("instant")),
-    ):
-        for key in keys:
-            if key not in allowed:
-                near = difflib.get_close_matches(key, allowed, n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(allowed)}."
-                problems.append(f"{section}.{key}: is no column of {name}. {hint}")
-    if problems:
-        raise ConfigError(listing(f"data.tables.{name}", problems))
-
-
-def broken_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, str]]:
-    """Return file, line number and text of the CSV lines that have no readable fields.
+def broken_lines(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> list[tuple[str, int, str]]:
+    """Return file, line number and text of the CSV lines of a table that have no readable fields.
 
     Raises
     ------
@@ -270,10 +239,12 @@ def broken_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, str]]:
     known = con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'")
     if known.fetchall() == [(0,)]:
         return []
+    files = [str(f) for paths in inputs.values() for f in paths]
     rows = con.execute(
         "SELECT s.file_path, e.line, any_value(e.csv_line), bool_or(e.error_type ILIKE '%encod%') "
         "FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
-        "GROUP BY ALL ORDER BY ALL"
+        "WHERE list_contains(?, s.file_path) GROUP BY ALL ORDER BY ALL",
+        [files],
     ).fetchall()
     foreign = sorted({str(r[0]) for r in rows if r[3]})
     if foreign:

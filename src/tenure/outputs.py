@@ -14,7 +14,16 @@ import pandas as pd
 from tenure.config import Config, is_address
 from tenure.errors import ConfigError, EnvironmentFault
 
-__all__ = ["ENDINGS", "check_ending", "check_out", "neutral", "staged_folder", "write_table"]
+__all__ = [
+    "ENDINGS",
+    "as_given",
+    "check_ending",
+    "check_out",
+    "check_writable",
+    "neutral",
+    "staged_folder",
+    "write_table",
+]
 
 ENDINGS = (".csv", ".parquet")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
@@ -66,6 +75,36 @@ def neutral(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
+def as_given(text: str) -> str:
+    """Undo `neutral`: return text read from one of our CSV files as it was before.
+
+    Examples
+    --------
+    >>> as_given("'=1+1"), as_given("'tis"), as_given("=1+1")
+    ('=1+1', "'tis", '=1+1')
+    """
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text
+
+
+def check_writable(folder: Path) -> None:
+    """Find out whether files can be put into a folder, before hours are spent on them.
+
+    The folder itself is not made; of those above it, the nearest that exists is tried.
+
+    Raises
+    ------
+    EnvironmentFault
+        If a file stands in its way, or nothing may be written there.
+    """
+    nearest = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    trial = nearest / f".tenure-{uuid4().hex}"
+    with _plain_faults(folder):
+        try:
+            trial.touch()
+        finally:
+            trial.unlink(missing_ok=True)
+
+
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write CSV or Parquet by the file's ending; an older file survives any failure.
 
@@ -103,7 +142,13 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextlib.contextmanager
 def staged_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder beside `folder`; its files move over only if the block succeeds."""
+    """Yield a folder beside `folder`; its files move over only if the block succeeds.
+
+    Raises
+    ------
+    EnvironmentFault
+        If they cannot be written, or a folder stands where a file belongs: then none moves.
+    """
     beside = folder.with_name(f".{folder.name}.tmp-{uuid4().hex}")
     with _plain_faults(folder):
         beside.mkdir(parents=True)
@@ -111,7 +156,11 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         yield beside
         with _plain_faults(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            for file in sorted(p for p in beside.iterdir() if p.is_file()):
+            files = sorted(p for p in beside.iterdir() if p.is_file())
+            for target in (folder / file.name for file in files):
+                if target.is_dir():
+                    raise IsADirectoryError(None, f"{target.name} is a folder there")
+            for file in files:
                 file.replace(folder / file.name)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

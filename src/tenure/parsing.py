@@ -22,9 +22,11 @@ __all__ = [
     "decimal_point_only",
     "either_separator",
     "engine_function",
+    "flag",
     "identifier",
     "instant",
     "local_day",
+    "local_seconds",
     "midnight",
     "money",
     "order_unclear",
@@ -38,6 +40,8 @@ _INSTANT = dt.Timestamp(timezone="UTC")
 
 # Words that programs write where a value is missing; never applied to ids, which are kept exactly.
 _NO_VALUE = r"(?i)^\s*(null|none|nan|nat|na|n/a|<na>|\\n|-)?\s*$"
+
+_YES, _NO = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
 
 _DATE = r"\d{4}(-\d{1,2}-\d{1,2}|/\d{1,2}/\d{1,2})"
 _TIME = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
@@ -99,6 +103,12 @@ def text(given: ir.Value) -> ir.StringValue:
     return blank(given).ifelse(None, _trim(given.cast("string")))
 
 
+def flag(given: ir.Value) -> ir.BooleanValue:
+    """Return yes or no; null where it is neither."""
+    word = given.cast("string").strip().lower()
+    return ibis.cases((word.isin(_YES), True), (word.isin(_NO), False), else_=None)
+
+
 def instant(given: ir.Value, zone: str, form: str | None = None) -> ir.TimestampValue:
     """Return the UTC moment as a timestamp without zone; null where unreadable.
 
@@ -145,8 +155,16 @@ def _utc(at: ir.TimestampValue) -> ir.TimestampValue:
 
 def local_day(at: ir.TimestampValue, zone: str) -> ir.DateValue:
     """Return the local day in `zone` of a UTC moment."""
-    local = at if zone == "UTC" else _to_local(zone, _as_instant(_count_utc(at)))
-    return local.cast("date")
+    return _local(at, zone).cast("date")
+
+
+def local_seconds(at: ir.TimestampValue, zone: str) -> ir.IntegerValue:
+    """Return what the wall clock in `zone` shows at a UTC moment, as seconds since 1970."""
+    return _count_utc(_local(at, zone)) // 1_000_000  # epoch_seconds() would be a double
+
+
+def _local(at: ir.TimestampValue, zone: str) -> ir.TimestampValue:
+    return at if zone == "UTC" else _to_local(zone, _as_instant(_count_utc(at)))
 
 
 def midnight(day: ir.DateValue, zone: str) -> ir.TimestampValue:
@@ -182,8 +200,12 @@ def as_double(given: ir.Value, decimal_comma: bool = False) -> ir.FloatingValue:
 
 
 def _bare(given: ir.StringValue) -> ir.StringValue:
-    """Return text without currency signs, spaces and apostrophes, accountants' minus resolved."""
-    return given.re_replace(r"[\p{Sc}\p{Z}\s'’]", "").re_replace(r"^\((.+)\)$", r"-\1")
+    """Return text without currency signs and marks of thousands, accountants' minus resolved."""
+    bare = given.re_replace(r"\p{Sc}", "")
+    bare = bare.re_replace(r"^[\p{Z}\s]*\((.+)\)[\p{Z}\s]*$", r"-\1")
+    bare = bare.re_replace(r"^[\p{Z}\s]*([+-]?)[\p{Z}\s]*(.*?)[\p{Z}\s]*$", r"\1\2")
+    grouped = bare.re_search(r"^[+-]?\d{1,3}([\p{Z}\s'’]\d{3})+([.,]\d*)?$")
+    return grouped.ifelse(bare.re_replace(r"[\p{Z}\s'’]", ""), bare)
 
 
 def _plain_number(given: ir.StringValue, decimal_comma: bool) -> ir.StringValue:

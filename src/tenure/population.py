@@ -1,4 +1,4 @@
-"""The log as models see it: every feature of everybody at every cutoff, and what came after."""
+"""The data as models see them: every feature of everybody asked about, and what came after."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from tenure import cutoffs, labels
 from tenure.backtest import value
-from tenure.backtest.churn import check_classes
-from tenure.bundle import inputs
+from tenure.backtest.classes import check_classes
+from tenure.bundle import Timing, inputs
 from tenure.config import Config
 from tenure.errors import DataError
+from tenure.features.attributes import people_matrix, plan_people
 from tenure.features.matrix import build, plan_schema
 from tenure.features.schema import Schema
-from tenure.models.btyd import PurchaseModel
 from tenure.models.clv import fit_purchases
+from tenure.models.spells import fit_spells
 from tenure.sources import Sources
 
 __all__ = ["RFM", "Population", "prepare"]
@@ -36,40 +38,48 @@ class Population:
     matrix : DataFrame
         Everybody ever seen, at the cutoffs, the value origins and `as_of`.
     days : tuple of date
-        The cutoffs with complete labels.
-    first_day, as_of : date
-        Where the log begins, and the end of observation.
+        The cutoffs with complete labels; none where customers carry a label without dates.
+    first_day, as_of : date or None
+        Where the label's log begins, and the end of observation; None without dates.
     rows, X : DataFrame
         The eligible labelled rows (`customer_id`, `cutoff`, `churned`, `active`: bought within
         one horizon), and their inputs.
+    timing : Timing or None
+        How long subscriptions last, learnt up to `as_of`; None for other kinds.
     after : DataFrame
         Purchases and money within the validation horizon after the value origins.
     value_days : int
         The validation horizon.
     origins : tuple of date
-        The value origins the log affords.
+        The value origins the log affords; none where value is not modelled.
     known : Series
         The ids with any row before `as_of`.
+    treated : int
+        Labelled rows that a logged campaign reached in their label window.
     notes : tuple of str
-        What could not be had.
+        What could not be had, and what a reader should know of the rows.
     """
 
     schema: Schema
     matrix: pd.DataFrame
     days: tuple[dt.date, ...]
-    first_day: dt.date
-    as_of: dt.date
+    first_day: dt.date | None
+    as_of: dt.date | None
     rows: pd.DataFrame
     X: pd.DataFrame
+    timing: Timing | None
     after: pd.DataFrame
     value_days: int
     origins: tuple[dt.date, ...]
     known: pd.Series
+    treated: int
     notes: tuple[str, ...]
 
     @property
     def today(self) -> pd.DataFrame:
         """Features of everybody as of the end of observation."""
+        if self.as_of is None:
+            return self.matrix
         return self.matrix[self.matrix["cutoff"] == pd.Timestamp(self.as_of)]
 
 
@@ -79,53 +89,150 @@ def prepare(sources: Sources, config: Config) -> Population:
     Raises
     ------
     DataError
-        If no cutoff fits, or a class is too rare to learn from.
+        If no cutoff fits, a class is too rare to learn from, or a table ended too early.
     """
-    first, until, zone = sources.first_day, sources.observed_until, config.zone
+    return _undated(sources, config) if config.churn.kind == "label" else _dated(sources, config)
+
+
+def _dated(sources: Sources, config: Config) -> Population:
+    first, until, zone, churn = (
+        sources.first_day, sources.observed_until, config.zone, config.churn,
+    )  # fmt: skip
     days = cutoffs.plan(config, first, until)
+    sources.require(until)
+    is_valued = churn.kind == "inactivity"
     value_days = value.validation_days(first, until)
-    origins = tuple(d for d in value.origins(first, until) if d > first)
-    schema = plan_schema(sources.tables, first, days[0], zone, config.features.levels)
-    matrix = build(sources.tables, sorted({*days, *origins, until}), zone, schema)
-    happened = labels.outcomes(
+    origins = tuple(d for d in value.origins(first, until) if d > first and is_valued)
+    schema = plan_schema(
         sources.tables,
-        days,
+        first,
+        days[0],
         zone,
-        gap_days=config.churn.gap_days,
-        horizon_days=config.churn.horizon_days,
+        config.features.levels,
+        population=churn.table,
+        settings=config.feature_settings,
     )
-    after = labels.outcomes(sources.tables, origins, zone, gap_days=0, horizon_days=value_days)
-    asked = matrix["cutoff"].isin(pd.to_datetime(list(days)))
-    asked &= labels.eligible(matrix, config.churn)
-    people = matrix[asked].reset_index(drop=True)
-    rows = people[["customer_id", "cutoff"]].assign(
-        churned=labels.with_labels(people, happened),
-        active=labels.bought_within(people, config.churn.horizon_days),
-    )
-    check_classes(rows["churned"], "over all cutoffs")
-    timing, notes = _timing(matrix, days)
+    asked = sorted({*days, *origins, until})
+    matrix = build(sources.tables, asked, zone, schema)
+    matrix = labels.beside(sources.tables, matrix, asked, zone, churn)
+    after = pd.DataFrame()
+    if is_valued:
+        after = labels.outcomes(sources.tables, origins, zone, gap_days=0, horizon_days=value_days)
+    people, rows, treated = _rows(matrix, days, sources, config)
+    again = _came_again(matrix, until) if churn.kind == "inactivity" else ""
+    check_classes(rows["churned"], "over all cutoffs", churn.kind, again)
+    timing, notes = _timing(matrix, days if is_valued else (*days, until), sources, config)
     parts = [
-        inputs(people[people["cutoff"] == pd.Timestamp(day)], schema, timing[day], config.churn)
+        inputs(people[people["cutoff"] == pd.Timestamp(day)], schema, timing[day], churn)
         for day in days
     ]
     X = pd.concat(parts).loc[people.index]
-    known = labels.known_customers(sources.tables, until, zone)
+    known = labels.known_customers(sources.tables, until, zone, churn.table)
     return Population(
-        schema, matrix, days, first, until, rows, X, after, value_days, origins, known, notes
+        schema, matrix, days, first, until, rows, X, timing.get(until), after, value_days, origins,
+        known, treated, (*_reached(treated, len(rows), config), *notes),
+    )  # fmt: skip
+
+
+def _rows(
+    matrix: pd.DataFrame, days: Sequence[dt.date], sources: Sources, config: Config
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Take who is asked about at the cutoffs, with labels, and count whom campaigns reached."""
+    churn, zone, tables = config.churn, config.zone, sources.tables
+    asked = matrix["cutoff"].isin(pd.to_datetime(list(days)))
+    asked &= labels.statuses(matrix, churn) == "scored"
+    people = matrix[asked].reset_index(drop=True)
+    reached = labels.treated(tables, people, days, zone, churn)
+    if churn.exclude_treated:
+        people = people[~reached].reset_index(drop=True)
+    is_active = np.ones(len(people), dtype=bool)
+    if churn.kind == "inactivity":
+        is_active = labels.bought_within(people, churn.horizon_days)
+    rows = people[["customer_id", "cutoff"]].assign(
+        churned=labels.with_outcome(tables, people, days, zone, churn), active=is_active
     )
+    return people, rows, int(reached.sum())
+
+
+def _came_again(matrix: pd.DataFrame, until: dt.date) -> str:
+    """Count who ever bought again: where few do, silence says nothing."""
+    today = matrix.loc[matrix["cutoff"] == pd.Timestamp(until), "frequency"]
+    return f"{int((today > 0).sum()):,} of {len(today):,} customers bought on a second day."
+
+
+def _reached(treated: int, rows: int, config: Config) -> list[str]:
+    """Say what a campaign in the label window does to the label: the saved teach "safe"."""
+    if not treated:
+        return []
+    if config.churn.exclude_treated:
+        return [
+            f"{treated:,} rows that a logged campaign reached in their label window were left out "
+            f"({rows:,} remain), as churn.exclude_treated asks."
+        ]
+    return [
+        f"{treated:,} of {rows:,} labelled rows were reached by a logged campaign in their label "
+        "window: whom it saved is learnt as safe. Set churn.exclude_treated to leave them out."
+    ]
 
 
 def _timing(
-    matrix: pd.DataFrame, days: Sequence[dt.date]
-) -> tuple[dict[dt.date, PurchaseModel | None], tuple[str, ...]]:
-    """Fit the purchase timing before each cutoff, on everybody seen by then."""
-    models: dict[dt.date, PurchaseModel | None] = {}
+    matrix: pd.DataFrame, days: Sequence[dt.date], sources: Sources, config: Config
+) -> tuple[dict[dt.date, Timing | None], tuple[str, ...]]:
+    """Fit the timing before each day, on everybody seen by then."""
+    models: dict[dt.date, Timing | None] = {}
     refused = []
+    spells = {}
+    if config.churn.kind == "subscription":
+        spells = labels.durations(sources.tables, days, config.zone, config.churn)
     for day in days:
-        seen = matrix.loc[matrix["cutoff"] == pd.Timestamp(day), RFM]
         try:
-            models[day] = fit_purchases(seen, "mbg_nbd")
+            if config.churn.kind == "subscription":
+                models[day] = fit_spells(*(spells[day][c] for c in ("days", "left", "n")))
+            else:
+                seen = matrix.loc[matrix["cutoff"] == pd.Timestamp(day), RFM]
+                models[day] = fit_purchases(seen, "mbg_nbd")
         except DataError as fault:
             models[day] = None
             refused.append(str(fault))
     return models, tuple(dict.fromkeys(refused))
+
+
+def _undated(sources: Sources, config: Config) -> Population:
+    """Take the customers who carry a label; nothing about them is dated."""
+    schema = plan_people(sources.tables, config.features.levels)
+    matrix = people_matrix(sources.tables, schema)
+    matrix["cutoff"] = pd.Series(pd.NaT, matrix.index, "datetime64[s]")
+    label = labels.customer_labels(sources.tables).reindex(matrix["customer_id"]).to_numpy()
+    labelled = ~np.isnan(label)
+    people = matrix[labelled].reset_index(drop=True)
+    rows = people[["customer_id", "cutoff"]].assign(
+        churned=label[labelled].astype(np.int8), active=True
+    )
+    check_classes(rows["churned"], "among the labelled customers", "label")
+    notes = [
+        "Point-in-time cannot be proven: neither the label nor the attributes are dated, so an "
+        "attribute that was written down after a customer left would look like a perfect reason.",
+        "The scores of customers with a label come from a model that learnt their label; the test "
+        "figures do not.",
+    ]
+    if (~labelled).any():
+        notes.append(
+            f"{int((~labelled).sum()):,} customers have no label: they are scored, and nothing is "
+            "learnt from them."
+        )
+    return Population(
+        schema=schema,
+        matrix=matrix,
+        days=(),
+        first_day=None,
+        as_of=None,
+        rows=rows,
+        X=inputs(people, schema, None, config.churn),
+        timing=None,
+        after=pd.DataFrame(),
+        value_days=0,
+        origins=(),
+        known=matrix["customer_id"],
+        treated=0,
+        notes=tuple(notes),
+    )

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import duckdb
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from tenure import parsing
-from tenure.config import Config, TableConfig
-from tenure.contract import PURCHASE, REFUND, TABLES, Column
+from tenure.config import Config, ScaleConfig, TableConfig
+from tenure.contract import TABLES
 from tenure.errors import ConfigError, DataError, listing
 
-__all__ = ["Reading", "how_to_read", "typed"]
-
-_COLUMNS = TABLES["transactions"].columns
+__all__ = ["Reading", "how_to_read", "is_attribute", "is_date_of_attribute"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +33,18 @@ class Reading:
         Number columns whose decimal sign is the comma.
     rates : mapping of str to float
         Worth of one unit of each currency in the config's currency.
+    numeric : collection of str
+        Attributes whose every value is a number.
+    scales : mapping of str to ScaleConfig
+        Scales of surveys that the config sets.
     """
 
     zone: str = "UTC"
     formats: Mapping[str, str] = field(default_factory=dict)
     decimal_comma: Collection[str] = ()
     rates: Mapping[str, float] = field(default_factory=dict)
+    numeric: Collection[str] = ()
+    scales: Mapping[str, ScaleConfig] = field(default_factory=dict)
 
 
 def how_to_read(con: Any, raw: ir.Table, name: str, table: TableConfig, config: Config) -> Reading:
@@ -58,22 +60,37 @@ def how_to_read(con: Any, raw: ir.Table, name: str, table: TableConfig, config: 
     spec = TABLES[name]
     _valid_formats(con, name, table)
     strings = [c for c in raw.columns if raw[c].type().is_string()]
-    dates = [c for c in spec.kinds("instant") if c in strings and c not in table.formats]
-    numbers = [c for c in spec.kinds("money", "count") if c in strings]
+    formats = _formats(table)
+    instants = (*spec.kinds("instant"), *filter(is_date_of_attribute, raw.columns))
+    dates = [c for c in instants if c in strings and c not in formats]
+    numbers = [c for c in spec.kinds("money", "count", "whole", "number") if c in strings]
     counts = _counts(con, raw, dates, numbers)
-    problems = [] if counts["rows"] else [f"no transactions: {_source(table)} has no rows."]
-    problems += [p for c in dates for p in _unclear_dates(c, counts)]
+    problems = [] if counts["rows"] else [f"no {name}: {_source(table)} has no rows."]
+    said = _said(table)
+    problems += [p for c in dates for p in _unclear_dates(c, said.get(c, c), counts)]
     problems += [p for c in numbers for p in _unclear_numbers(c, counts)]
     rates, lacking = _rates(con, raw, config)
     problems += lacking
     if problems:
         raise DataError(listing(name, problems))
     comma = [c for c in numbers if counts[f"{c} comma"] and not counts[f"{c} point"]]
-    return Reading(config.timezone, dict(table.formats), comma, rates)
+    return Reading(config.timezone, formats, comma, rates, _numeric(con, raw), table.scales)
 
 
 def _source(table: TableConfig) -> str:
     return ", ".join(table.paths) or table.sql or f"dataset {table.dataset}"
+
+
+def _said(table: TableConfig) -> dict[str, str]:
+    """Return the columns of the file that hold the dates of attributes."""
+    declared = {} if table.attributes == "all" else table.attributes
+    return {f"attribute[{n}]_at": a.known_from for n, a in declared.items() if a.known_from}
+
+
+def _formats(table: TableConfig) -> dict[str, str]:
+    """Return the date formats; those of attributes are given by the column of the file."""
+    said = _said(table).items()
+    return {**table.formats, **{c: table.formats[s] for c, s in said if s in table.formats}}
 
 
 def _valid_formats(con: Any, name: str, table: TableConfig) -> None:
@@ -105,13 +122,13 @@ def _integers(con: Any, one: ir.Table) -> Counter[str]:
     return Counter({key: int(n or 0) for key, n in found.items()})
 
 
-def _unclear_dates(column: str, counts: Counter[str]) -> list[str]:
+def _unclear_dates(column: str, said: str, counts: Counter[str]) -> list[str]:
     n = counts[f"{column} unclear"]
     if not n:
         return []
     problem = (
-        f"{column}: {n:,} of {counts['rows']:,} rows have dates that may be day/month or "
-        f"month/day. Say which: formats: {{{column}: '%d/%m/%Y'}} or '%m/%d/%Y', with %H:%M if "
+        f"{said}: {n:,} of {counts['rows']:,} rows have dates that may be day/month or "
+        f"month/day. Say which: formats: {{{said}: '%d/%m/%Y'}} or '%m/%d/%Y', with %H:%M if "
         "there is a time."
     )
     return [problem]
@@ -149,72 +166,25 @@ def _rates(con: Any, raw: ir.Table, config: Config) -> tuple[dict[str, float], l
     return rates, [f"currency: mixed: {held}. Give {into} and rates: {{{need}}}, worth in it."]
 
 
-def typed(raw: ir.Table, reading: Reading) -> ir.Table:
-    """Type the columns of raw transactions, whose columns have canonical names already.
-
-    Parameters
-    ----------
-    raw : ir.Table
-        Columns as given, and ``row``.
-    reading : Reading
-        How to read them.
-
-    Returns
-    -------
-    ir.Table
-        ``row``, each column x as ``given_x`` and typed as x, ``day`` (local), ``kind``, and
-        `amount` as signed decimal(18,4): at least 0 for purchases, at most 0 for refunds.
-    """
-    names = [c.name for c in _COLUMNS if c.name in raw.columns]
-    t = raw.select("row", **{f"given_{n}": raw[n] for n in names})
-    t = t.mutate(**{c.name: _typed_column(t, c, reading) for c in _COLUMNS if c.name in names})
-    if "amount" not in names:
-        t = t.mutate(amount=_product(t.quantity, t.unit_price))
-    if "currency" in names:
-        money = [n for n in ("amount", "discount") if n in t.columns]
-        rate = _rate(t.currency, reading.rates)
-        t = t.mutate(**{n: _product(t[n], rate) for n in money})
-    days = {"day": parsing.local_day(t.ts, reading.zone)}
-    if "cancelled_at" in t.columns:
-        days["cancelled_day"] = parsing.local_day(t.cancelled_at, reading.zone)
-    return t.mutate(**days).mutate(**_signed(t))
+def is_attribute(column: str) -> bool:
+    """Tell whether a column is a declared attribute, or the date from which one is known."""
+    return column.startswith("attribute[")
 
 
-def _typed_column(t: ir.Table, column: Column, reading: Reading) -> ir.Value:
-    given = t[f"given_{column.name}"]
-    if column.kind == "id":
-        return parsing.identifier(given)
-    if column.kind == "instant":
-        return parsing.instant(given, reading.zone, reading.formats.get(column.name))
-    if column.kind == "text":
-        label = parsing.text(given)
-        if column.name != "currency":
-            return label
-        return label.upper().isin(list(reading.rates)).ifelse(label.upper(), None)
-    kind = parsing.PRICE if column.name == "unit_price" else parsing.MONEY
-    return parsing.money(given, column.name in reading.decimal_comma, kind)
+def is_date_of_attribute(column: str) -> bool:
+    """Tell whether a column is the date from which a declared attribute is known."""
+    return is_attribute(column) and column.endswith("]_at")
 
 
-def _product(amount: ir.DecimalValue, factor: ir.DecimalValue) -> ir.DecimalValue:
-    """Multiply in 38 digits, where two numbers of 18 always fit; null beyond those of money."""
-    wide = amount.cast("decimal(20, 4)")
-    scale = wide.type().scale + factor.type().scale
-    multiply = parsing.engine_function(
-        "multiply", (wide.type(), factor.type()), dt.Decimal(38, scale)
-    )
-    return multiply(wide, factor).try_cast(parsing.MONEY)
-
-
-def _rate(currency: ir.StringValue, rates: Mapping[str, float]) -> ir.DecimalValue:
-    cases = [(currency == code, Decimal(str(rate))) for code, rate in rates.items()]
-    return ibis.cases(*((when, ibis.literal(r).cast(parsing.RATE)) for when, r in cases))
-
-
-def _signed(t: ir.Table) -> dict[str, ir.Value]:
-    """Return kind and signed amount; a kind that was given decides, otherwise the sign does."""
-    refund = t.amount < 0
-    if "kind" in t.columns:
-        refund |= (parsing.text(t.given_kind).lower() == REFUND).fill_null(False)
-    negative = ibis.cases((t.amount > 0, -t.amount), else_=t.amount)
-    signed = {"amount": refund.ifelse(negative, t.amount), "kind": refund.ifelse(REFUND, PURCHASE)}
-    return signed | {n: t[n].abs() for n in ("quantity", "discount") if n in t.columns}
+def _numeric(con: Any, raw: ir.Table) -> list[str]:
+    """Return the attributes that hold nothing but numbers."""
+    asked: dict[str, ir.Value] = {}
+    names = [c for c in raw.columns if is_attribute(c) and not is_date_of_attribute(c)]
+    for i, c in enumerate(names):
+        given = raw[c].cast("string")
+        filled = ~parsing.blank(given)
+        number = parsing.as_double(given)
+        asked[f"bad{i}"] = (filled & (number.isnull() | number.isinf() | number.isnan())).sum()
+        asked[f"n{i}"] = filled.sum()
+    counts = _integers(con, raw.aggregate(**asked)) if asked else Counter()
+    return [c for i, c in enumerate(names) if counts[f"n{i}"] and not counts[f"bad{i}"]]

@@ -16,11 +16,21 @@ from tenure.backtest.value import ValueBacktest
 from tenure.config import Config
 from tenure.evaluation.churn import by_cutoff, evaluate, paired
 from tenure.evaluation.gate import gate
-from tenure.models.churn import BASELINES, CANDIDATES
+from tenure.features.attributes import columns_of
+from tenure.models.churn import ROSTERS
 from tenure.population import Population
 from tenure.sources import Sources
 
-__all__ = ["churn_figures", "data_figures", "flat", "params", "tags", "value_figures", "write_json"]
+__all__ = [
+    "churn_figures",
+    "data_figures",
+    "flat",
+    "no_value",
+    "params",
+    "tags",
+    "value_figures",
+    "write_json",
+]
 
 
 def data_figures(sources: Sources, ready: Population) -> dict[str, Any]:
@@ -28,13 +38,13 @@ def data_figures(sources: Sources, ready: Population) -> dict[str, Any]:
     return {
         **sources.report.to_json(),
         "digest": sources.digest,
-        "first_day": str(ready.first_day),
-        "observed_until": str(ready.as_of),
+        "first_day": None if ready.first_day is None else str(ready.first_day),
+        "observed_until": None if ready.as_of is None else str(ready.as_of),
     }
 
 
 def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[str, Any]:
-    """Judge every candidate on the test cutoffs, and the selected one at the gate.
+    """Judge every candidate on the test rows, and the procedure that selects one at the gate.
 
     Parameters
     ----------
@@ -46,38 +56,66 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
     dict
         The `churn` part of `metrics.json`, without `promoted`.
     """
-    seed = config.model.seed
+    seed, roster = config.model.seed, ROSTERS[config.churn.kind]
+    active = config.churn.active_days if config.churn.kind == "inactivity" else None
     table = evaluate(churn.test, churn.probabilities, seed=seed)
+    test = table[churn.selected]
+    if churn.chosen is not None:
+        test = evaluate(churn.test, {"chosen": churn.chosen}, seed=seed)["chosen"]
 
-    def gains(name: str) -> dict[str, Any]:
-        said, rival = churn.probabilities[name], churn.probabilities[churn.best_baseline]
+    def gains(said: np.ndarray) -> dict[str, Any]:
+        rival = churn.probabilities[churn.best_baseline]
         return {m: paired(churn.test, said, rival, m, seed=seed) for m in ("log_loss", "auc")}
 
-    improvement = {n: gains(n) for n in dict.fromkeys((churn.selected, "blend", "lightgbm"))}
-    verdict = gate(
-        table[churn.selected],
-        table[churn.best_baseline],
-        improvement[churn.selected]["log_loss"],
-        improvement[churn.selected]["auc"],
-    )
+    named = dict.fromkeys((churn.selected, "blend", "lightgbm"))
+    improvement = {name: gains(churn.probabilities[name]) for name in named}
+    judged = improvement[churn.selected] if churn.chosen is None else gains(churn.chosen)
+    verdict = gate(test, table[churn.best_baseline], judged["log_loss"], judged["auc"])
     return {
         "definition": config.churn.model_dump(mode="json"),
-        "active_within_days": config.churn.active_days,
+        "active_within_days": active,
         "rows": len(ready.rows),
+        "treated_rows": ready.treated,
         "selected": churn.selected,
         "best_baseline": churn.best_baseline,
         "tests": [str(d) for d in churn.tests],
-        "test": table[churn.selected],
-        "baselines": {n: table[n] for n in BASELINES},
-        "candidates": {n: table[n] for n in CANDIDATES if n not in BASELINES},
+        "test": test,
+        "baselines": {n: table[n] for n in roster.baselines},
+        "candidates": {n: table[n] for n in roster.names if n not in roster.baselines},
         "improvement_on_best_baseline": improvement,
         "log_loss_before_tests": churn.before,
-        "by_cutoff": by_cutoff(churn.test, churn.probabilities),
+        **_spread(churn),
         "gate": {
             "passed": verdict.passed,
             "signal": verdict.signal,
             "reasons": list(verdict.reasons),
         },
+    }
+
+
+def _spread(churn: Backtest) -> dict[str, Any]:
+    """Show the spread across test cutoffs, or across rounds of folds where nothing is dated."""
+    if churn.tests:
+        return {"by_cutoff": by_cutoff(churn.test, churn.probabilities)}
+    rounds = by_cutoff(churn.test.assign(cutoff=churn.test["repeat"]), churn.probabilities)
+    by_repeat = [{"repeat": int(r.pop("cutoff")), **r} for r in rounds]
+    return {"by_cutoff": [], "by_repeat": by_repeat}
+
+
+NO_VALUE = {
+    "subscription": "The value of subscriptions is not modelled yet.",
+    "label": "Value takes dated purchases, and the label kind reads none.",
+}
+
+
+def no_value(config: Config) -> dict[str, Any]:
+    """Return the `clv` part of `metrics.json` where value is not modelled."""
+    return {
+        "family": None,
+        "why": NO_VALUE[config.churn.kind],
+        "unit": _unit(config),
+        "holdout": {"horizon_days": None, "origin": None, "purchases": {}},
+        "baselines": {},
     }
 
 
@@ -87,7 +125,7 @@ def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
     return {
         "family": value.family,
         "why": value.why,
-        "unit": "revenue" if config.clv.margin == 1.0 else f"margin at {config.clv.margin:.0%}",
+        "unit": _unit(config),
         "holdout": {
             "horizon_days": value.horizon_days,
             "origin": None if value.origin is None else str(value.origin),
@@ -98,6 +136,10 @@ def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
     }
 
 
+def _unit(config: Config) -> str:
+    return "revenue" if config.clv.margin == 1.0 else f"margin at {config.clv.margin:.0%}"
+
+
 def params(config: Config, ready: Population) -> dict[str, Any]:
     """Return the run's MLflow parameters: every setting that decides a number."""
     flat = {
@@ -105,7 +147,7 @@ def params(config: Config, ready: Population) -> dict[str, Any]:
         for section in ("churn", "cutoffs", "model", "clv")
         for key, value in config.model_dump(mode="json")[section].items()
     }
-    return {**flat, "timezone": config.timezone, "features": len(ready.schema.columns())}
+    return {**flat, "timezone": config.timezone, "features": len(columns_of(ready.schema))}
 
 
 def tags(metrics: dict[str, Any]) -> dict[str, str]:

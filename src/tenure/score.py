@@ -6,17 +6,18 @@ import datetime as dt
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from tenure import storage
+from tenure import labels, storage
 from tenure.bundle import Bundle
 from tenure.config import Config
 from tenure.cutoffs import check_day
 from tenure.errors import ConfigError, DataError, EnvironmentFault, ModelError, listing
+from tenure.features.attributes import people_matrix
 from tenure.features.matrix import build
-from tenure.labels import known_customers
-from tenure.outputs import check_out, write_table
+from tenure.outputs import as_given, check_out, write_table
 from tenure.sources import Sources, load
 from tenure.track import champion
 
@@ -28,7 +29,7 @@ class Scored:
     """What was scored and where it stands."""
 
     out: Path
-    as_of: dt.date
+    as_of: dt.date | None
     counts: dict[str, int]
     unknown: int
     unknown_out: Path | None
@@ -55,7 +56,8 @@ def score(
     customers : Path, optional
         A CSV or Parquet file with a column `customer_id`; all known customers by default.
     as_of : date, optional
-        Score as known at this local midnight; the end of observation by default.
+        Score as known at this local midnight; the end of observation by default. Customers who
+        carry a label are not dated: for them it is refused, and `as_of` is null.
 
     Returns
     -------
@@ -77,13 +79,13 @@ def score(
     _same_question(bundle, config)
     listed = None if customers is None else _listed(customers)
     with load(config) as sources:
-        day = as_of or sources.observed_until
-        _check(sources, bundle, day)
-        matrix = build(sources.tables, [day], config.zone, bundle.schema)
-        known = known_customers(sources.tables, day, config.zone)
+        _check_columns(sources, bundle)
+        day, matrix, known = _people(sources, bundle, as_of)
     rows = bundle.score(matrix, known)
     unknown = pd.Series([], dtype="str")
     if listed is not None:
+        # our own lists of unknown ids are disarmed for spreadsheets: =1+1 stands there as '=1+1
+        listed = listed.where(listed.isin(known), listed.map(as_given)).drop_duplicates()
         unknown = listed[~listed.isin(known)]
         rows = rows[rows["customer_id"].isin(listed)]
     rows = bundle.stamped(rows, day, found.version, found.run_id)
@@ -153,10 +155,28 @@ def _same_question(bundle: Bundle, config: Config) -> None:
         )
 
 
-def _check(sources: Sources, bundle: Bundle, day: dt.date) -> None:
-    check_day(day, sources.first_day, sources.observed_until)
+def _people(
+    sources: Sources, bundle: Bundle, as_of: dt.date | None
+) -> tuple[dt.date | None, pd.DataFrame, pd.Series]:
+    """Return the day asked about, the features of everybody as known then, and the known ids."""
+    tables, churn, zone = sources.tables, bundle.churn, ZoneInfo(bundle.timezone)
+    if churn.kind == "label":
+        if as_of is not None:
+            raise ConfigError("--as-of: customers who carry a label are not dated; leave it out.")
+        matrix = people_matrix(tables, bundle.schema)
+        return None, matrix, matrix["customer_id"]
+    day = as_of or sources.observed_until
+    check_day(day, sources.first_day, sources.observed_until, churn.table)
+    sources.require(day)
+    matrix = build(tables, [day], zone, bundle.schema)
+    matrix = labels.beside(tables, matrix, [day], zone, churn)
+    return day, matrix, labels.known_customers(tables, day, zone, churn.table)
+
+
+def _check_columns(sources: Sources, bundle: Bundle) -> None:
     for table, columns in bundle.schema.available.items():
-        absent = sorted(set(columns) - set(sources.tables[table].columns))
+        held = sources.tables[table].columns if table in sources.tables else ()
+        absent = sorted(set(columns) - set(held))
         if absent:
             problems = [
                 f"{column}: the model was trained with it; here it is missing or empty."

@@ -19,6 +19,7 @@ from tenure.features.schema import Schema
 from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import Calibrator
 from tenure.models.churn import load_candidate
+from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel
 
 __all__ = ["library_warnings", "load", "save"]
@@ -57,7 +58,7 @@ def save(bundle: Bundle, folder: Path) -> None:
             "currency": bundle.currency,
             "usual": {k: None if np.isnan(v) else v for k, v in bundle.usual.items()},
             "base_rate": bundle.base_rate,
-            "trained_until": bundle.trained_until.isoformat(),
+            "trained_until": None if bundle.trained_until is None else str(bundle.trained_until),
             "libraries": {name: version(name) for name in LIBRARIES},
         },
     )
@@ -82,7 +83,7 @@ def load(folder: Path) -> Bundle:
         return Bundle(
             candidate=load_candidate(churn),
             calibrator=Calibrator.from_json(_read(folder / "calibrator.json")),
-            timing=_maybe(PurchaseModel, values["timing"]),
+            timing=_timing(values["timing"]),
             purchases=_maybe(PurchaseModel, values["purchases"]),
             spend=_maybe(SpendModel, values["spend"]),
             schema=Schema.from_json(about["schema"]),
@@ -92,7 +93,7 @@ def load(folder: Path) -> Bundle:
             currency=about["currency"],
             usual={k: np.nan if v is None else v for k, v in about["usual"].items()},
             base_rate=about["base_rate"],
-            trained_until=dt.date.fromisoformat(about["trained_until"]),
+            trained_until=_day(about["trained_until"]),
         )
     except (KeyError, TypeError, ValueError) as fault:
         raise ModelError(
@@ -112,6 +113,14 @@ def library_warnings(folder: Path) -> list[str]:
 
 def _maybe(kind: Any, stored: Mapping[str, Any] | None) -> Any:
     return None if stored is None else kind.from_json(stored)
+
+
+def _timing(stored: Mapping[str, Any] | None) -> Any:
+    return _maybe(SpellTiming if stored and "sbg" in stored else PurchaseModel, stored)
+
+
+def _day(stored: str | None) -> dt.date | None:
+    return None if stored is None else dt.date.fromisoformat(stored)
 
 
 def _take_booster(stored: dict[str, Any]) -> tuple[dict[str, Any], str | None]:

@@ -7,20 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tenure import labels, results
 from tenure.backtest import churn as churn_backtest
+from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
-from tenure.bundle import Bundle
+from tenure.bundle import Bundle, Timing
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.explain.points import drivers, explain
+from tenure.features.attributes import columns_of
+from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
 from tenure.models.churn import fit_candidates
 from tenure.models.clv import fit_purchases, fit_spend
-from tenure.outputs import staged_folder, write_table
+from tenure.models.spend import SpendModel
+from tenure.outputs import check_writable, staged_folder, write_table
 from tenure.population import RFM, Population, prepare
 from tenure.report.page import page
 from tenure.report.summary import summary
@@ -69,22 +74,26 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
     EnvironmentFault
         If the outputs cannot be written.
     """
+    check_writable(config.out)
     progress("reading the data")
     # our matrices are thin: BLAS threads would only spin, and fight with the backtest's own
     one_thread = threadpool_limits(1, user_api="blas")
     with one_thread, load(config) as sources, Tracking(config.project) as tracking:
         progress("building features")
         ready = prepare(sources, config)
-        churn = churn_backtest.run(ready.X, ready.rows, config, progress=progress)
+        judge = fold_backtest if config.churn.kind == "label" else churn_backtest
+        churn = judge.run(ready.X, ready.rows, config, progress=progress)
         progress("evaluating")
         churn_part = results.churn_figures(churn, ready, config)
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
         first = champion_version(config.project) is None
         churn_part["promoted"] = gate["signal"] and (first or gate["passed"])
-        value = value_backtest.run(
-            ready.matrix, ready.after, ready.origins, config, ready.value_days
-        )
+        value = None
+        if config.churn.kind == "inactivity":
+            value = value_backtest.run(
+                ready.matrix, ready.after, ready.origins, config, ready.value_days
+            )
         progress("fitting the final models")
         final = _final(ready, churn, value, config)
         metrics = {
@@ -93,8 +102,13 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
             "data": results.data_figures(sources, ready),
             "cutoffs": [str(d) for d in ready.days],
             "churn": churn_part,
-            "clv": results.value_figures(value, config),
-            "warnings": [*ready.notes, *churn.notes, *value.notes, *final.notes],
+            "clv": results.value_figures(value, config) if value else results.no_value(config),
+            "warnings": [
+                *ready.notes,
+                *churn.notes,
+                *(value.notes if value else ()),
+                *final.notes,
+            ],
         }
         progress("writing")
         return _write(metrics, final, ready, sources, tracking, config, config_file)
@@ -127,7 +141,7 @@ def _write(
             tags=results.tags(metrics),
             outputs=folder,
             bundle=folder / "bundle",
-            columns=[c.name for c in ready.schema.columns()],
+            columns=[c.name for c in columns_of(ready.schema)],
         )
         results.write_json(folder / "metrics.json", metrics)
         # rows of the user's tables stay on the user's machine: these two are not logged
@@ -152,22 +166,17 @@ class _Final:
 def _final(
     ready: Population,
     churn: churn_backtest.Backtest,
-    value: value_backtest.ValueBacktest,
+    value: value_backtest.ValueBacktest | None,
     config: Config,
 ) -> _Final:
-    today = ready.today
-    notes: list[str] = []
-    timing = purchases = spend = None
-    try:
-        timing = purchases = fit_purchases(today[RFM], "mbg_nbd")
-        if value.family != "mbg_nbd":
-            purchases = fit_purchases(today[RFM], value.family)
-        spend = fit_spend(today["frequency"], today["monetary_value"])
-        notes += [*purchases.warnings, *spend.warnings]
-    except DataError as fault:
-        notes.append(f"Value is declined: {fault}")
+    timing: Timing | None = ready.timing
+    purchases, spend, notes = None, None, list[str]()
+    if value is not None:
+        timing, purchases, spend, notes = _value_models(ready.today, value)
     names = dict.fromkeys((churn.selected, "lightgbm"))
-    fitted = fit_candidates(ready.X, ready.rows["churned"], seed=config.model.seed, names=names)
+    fitted = fit_candidates(
+        ready.X, ready.rows["churned"], seed=config.model.seed, kind=config.churn.kind, names=names
+    )
     calibrators = {
         name: churn_backtest.calibrate(name, churn.margins, ready.days, ready.as_of, config)
         for name in names
@@ -190,23 +199,39 @@ def _final(
     return _Final(bundle, fitted["lightgbm"], calibrators["lightgbm"], notes)
 
 
+def _value_models(
+    today: pd.DataFrame, value: value_backtest.ValueBacktest
+) -> tuple[PurchaseModel | None, PurchaseModel | None, SpendModel | None, list[str]]:
+    """Fit purchase timing, the family chosen for value, and spend; none of what data refuse."""
+    timing = purchases = spend = None
+    try:
+        timing = purchases = fit_purchases(today[RFM], "mbg_nbd")
+        if value.family != "mbg_nbd":
+            purchases = fit_purchases(today[RFM], value.family)
+        spend = fit_spend(today["frequency"], today["monetary_value"])
+    except DataError as fault:
+        return timing, purchases, spend, [f"Value is declined: {fault}"]
+    return timing, purchases, spend, [*purchases.warnings, *spend.warnings]
+
+
 def _usual(ready: Population) -> dict[str, float]:
     """Return each input's median among the eligible customers of the newest cutoff."""
-    newest = (ready.rows["cutoff"] == ready.rows["cutoff"].max()).to_numpy()
+    dates = ready.rows["cutoff"]
+    newest = ((dates == dates.max()) | dates.isna()).to_numpy()
     return {str(c): float(value) for c, value in ready.X[newest].median().items()}
 
 
 def _drivers(final: _Final, ready: Population, config: Config) -> dict[str, Any]:
     """Explain the customers of today by the registered model; by LightGBM if it has one input."""
     bundle = final.bundle
-    here = ready.today[labels.eligible(ready.today, config.churn)]
+    here = ready.today[labels.statuses(ready.today, config.churn) == "scored"]
     X = ready.X if here.empty else bundle.inputs(here)  # nobody at stake: the training rows
     model, explained = bundle.candidate, bundle.explain(X)
     if explained.log_odds.shape[1] < 2:  # a model of one number has no drivers to tell apart
         model = final.lightgbm
         explained = explain(model, final.lightgbm_calibrator, X)
     return {
-        "as_of": str(ready.as_of),
+        "as_of": None if ready.as_of is None else str(ready.as_of),
         "customers": len(X),
         "unit": "points of churn probability (1 point = 0.01)",
         "typical_probability": explained.typical,

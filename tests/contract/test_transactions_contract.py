@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tenure.config import Config
-from tenure.contract import RULES, SAYS, TABLES
+from tenure.contract import TABLES, rules, says
 from tenure.errors import DataError
 from tenure.sources import load
 
@@ -54,6 +54,8 @@ BROKEN = [
     ("unknown_kind", {"kind": "exchange"}),
     ("negative_purchase", {"amount": "-3"}),
 ]
+RULES = rules(TABLES["transactions"])
+SAYS = says(TABLES["transactions"], RULES)
 _NEEDS_PRICE = ("unit_price", "missing_quantity")
 
 

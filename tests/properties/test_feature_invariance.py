@@ -156,28 +156,28 @@ class TestSchema:
 
     def test_the_eight_most_frequent_levels_are_kept_ties_by_name(self, typed):
         schema = self.plan(typed, self.rows("AABBCCDDEEFFGGkjih"))
-        assert schema.levels["channel"] == tuple("ABCDEFGh")
+        assert schema.levels["transactions.channel"] == tuple("ABCDEFGh")
 
     def test_other_is_never_a_level_of_its_own(self, typed):
         rows = self.rows(["other", "other", "web"])
-        assert self.plan(typed, rows).levels["channel"] == ("web",)
+        assert self.plan(typed, rows).levels["transactions.channel"] == ("web",)
         given = {"channel": ["shop", "other"]}
-        assert self.plan(typed, rows, given).levels["channel"] == ("shop",)
+        assert self.plan(typed, rows, given).levels["transactions.channel"] == ("shop",)
 
     def test_levels_seen_from_the_cutoff_on_do_not_count(self, typed):
         rows = self.rows(["web"]) + self.rows(["app"] * 5, CUTOFF)
-        assert self.plan(typed, rows).levels["channel"] == ("web",)
+        assert self.plan(typed, rows).levels["transactions.channel"] == ("web",)
 
     def test_a_level_of_fewer_than_ten_customers_may_be_free_text(self, typed, monkeypatch):
         monkeypatch.undo()
         rows = self.rows(["web"] * 10 + ["jane@example.org"] * 9)
-        assert self.plan(typed, rows).levels["channel"] == ("web",)
-        assert self.plan(typed, self.rows(["web"] * 9)).levels["channel"] == ()
+        assert self.plan(typed, rows).levels["transactions.channel"] == ("web",)
+        assert self.plan(typed, self.rows(["web"] * 9)).levels["transactions.channel"] == ()
 
     def test_refunds_and_zero_amounts_bring_no_level(self, typed):
         rows = self.rows(["web", "desk", "gift"])
         rows[1]["amount"], rows[2]["amount"] = -5, 0
-        assert self.plan(typed, rows).levels["channel"] == ("web",)
+        assert self.plan(typed, rows).levels["transactions.channel"] == ("web",)
 
     @pytest.mark.parametrize(
         ("days", "windows"), [(29, set()), (30, {30}), (180, {30, 60, 90, 180})]

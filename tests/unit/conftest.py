@@ -31,7 +31,9 @@ def features(schema, n=400, seed=0):
 
 def bundle_of(name="lightgbm", seed=0):
     """Train one candidate on drawn features."""
-    schema = Schema(60, {"channel": ("web", 'we"b')}, {"transactions": ("channel", "amount", "ts")})
+    schema = Schema(
+        60, {"transactions.channel": ("web", 'we"b')}, {"transactions": ("channel", "amount", "ts")}
+    )
     timing = PurchaseModel("mbg_nbd", 0.5, 20.0, 0.8, 2.4, -1.0, "converged", 400, ())
     spend = SpendModel(6.25, 3.74, 15.44, -1.0, 300, "converged", 35.0, 0.1, ())
     churn = ChurnConfig(horizon_days=30, active_within_days=120)

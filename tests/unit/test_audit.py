@@ -1,5 +1,6 @@
 """The leak check passes honest features, says what it tried, and catches every kind of peeking."""
 
+import dataclasses
 import datetime as dt
 
 import numpy as np
@@ -10,7 +11,7 @@ from tenure import audit, snapshot
 from tenure.audit import CHANGES, contract_report, prove
 from tenure.config import Config
 from tenure.errors import DataError
-from tenure.features import matrix
+from tenure.features import grouping, matrix
 from tenure.features.spec import FEATURES, Feature
 
 
@@ -69,13 +70,17 @@ def test_honest_features_pass_and_the_text_says_what_was_tried(config):
 
 
 def seen_too_late(days):
-    """Return a `seen` whose clock is wrong by some days."""
+    """Return a `seen` and a `span` whose clock is wrong by some days."""
+    honest, honest_span = snapshot.seen, snapshot.span
 
-    def seen(table, cutoffs, at, **options):
+    def seen(table, cutoffs, *dating):
         shifted = cutoffs.mutate(cutoff=cutoffs.cutoff + dt.timedelta(days=days))
-        return snapshot.seen(table, shifted, at, **options)
+        return honest(table, shifted, *dating)
 
-    return seen
+    def span(at, instants, before=0):
+        return honest_span(at, [one + dt.timedelta(days=days) for one in instants], before)
+
+    return seen, span
 
 
 def refuses(config, *columns):
@@ -87,24 +92,31 @@ def refuses(config, *columns):
 
 
 def test_a_clock_that_is_a_day_late_is_caught(config, monkeypatch):
-    monkeypatch.setattr(matrix, "seen", seen_too_late(1))
+    seen, span = seen_too_late(1)
+    monkeypatch.setattr(snapshot, "seen", seen)
+    monkeypatch.setattr(grouping, "span", span)
     refuses(config, "purchase_days")
 
 
 def test_a_date_taken_for_a_plan_is_caught(plain, monkeypatch):
     """The day that ends the last three purchase days would be known in advance."""
-    monkeypatch.setattr(matrix, "PLANNED", frozenset({"promised_at", "passed_3_at"}))
+    honest = snapshot.seen
+
+    def seen(table, cutoffs, at, planned, hangs_on):
+        return honest(table, cutoffs, at, planned | {"passed_3_at"}, hangs_on)
+
+    monkeypatch.setattr(snapshot, "seen", seen)
     refuses(plain, "_last3")
 
 
 def test_rows_seen_before_they_were_loaded_are_caught(tmp_path, monkeypatch):
-    config = written(tmp_path, log())
+    config, honest = written(tmp_path, log()), snapshot.seen
 
-    def seen(table, cutoffs, at, **options):
+    def seen(table, cutoffs, *dating):
         hidden = table.drop(*({"loaded_at", "superseded_at"} & set(table.columns)))
-        return snapshot.seen(hidden, cutoffs, at, **options)
+        return honest(hidden, cutoffs, *dating)
 
-    monkeypatch.setattr(matrix, "seen", seen)
+    monkeypatch.setattr(snapshot, "seen", seen)
     refuses(config)
 
 
@@ -121,7 +133,7 @@ def test_a_feature_that_reads_the_whole_log_is_caught(plain, monkeypatch):
         """Days until the customer's very last row."""
         return d.last_ever.max().delta(d.cutoff_day.max(), unit="day")
 
-    changed = type(old)(old.name, old.table, old.at, old.needs, collapse, old.build)
+    changed = dataclasses.replace(old, collapse=collapse)
     monkeypatch.setitem(matrix.VIEWS, view, changed)
     peek = Feature("peek", (None,), days_to_the_end, "days", "engagement", None, 0, view, (), None)
     monkeypatch.setitem(FEATURES, "peek", peek)
@@ -129,8 +141,8 @@ def test_a_feature_that_reads_the_whole_log_is_caught(plain, monkeypatch):
 
 
 def test_a_check_that_could_not_notice_anything_says_so(plain, monkeypatch):
-    monkeypatch.setattr(audit, "_alter_one_past_row", lambda t, _: t)
-    with pytest.raises(DataError, match=r"the control .* went unnoticed"):
+    monkeypatch.setattr(audit, "alter_past", lambda t, *_: t)
+    with pytest.raises(DataError, match=r"the control went unnoticed \(.*transactions"):
         prove(plain)
 
 

@@ -141,6 +141,76 @@ class TestMessages:
             load_config(tmp_path / "latin.yaml")
 
 
+EVERY_KEY = """
+project: shop
+data:
+  tables:
+    transactions: {path: t.csv, columns: {kind: {column: type, map: {S: purchase, "1": refund}}}}
+    surveys: {path: s.csv, scales: {csat: {low: 1, high: 10}, ces: {low: 1, high: 7, better: low}},
+              response_days: 7, columns: {kind: {value: csat}}, observed_until: 2026-11-01}
+    customers: {path: c.csv, columns: {label: {column: Churn, map: {Yes: 1, No: 0}}},
+                attributes: {region: {known_from: signup_at}, size: {}}}
+    treatments: {path: x.csv, columns: {treated: {value: true}}}
+churn: {kind: inactivity, grace_days: 14, exclude_treated: true}
+experience: {support_hours: {mon-fri: "09:00-17:00"}, bad_experience: [low_score]}
+goals:
+  - {name: NPS up, kpi: nps, change: 10, from: 2026-12-01, by: 2027-06-30, owner: Product}
+milestones: [{on: 2026-03-01, name: New checkout}]
+"""
+
+
+class TestTables:
+    """Keys of the tables beside transactions, and the sections about them."""
+
+    def test_every_key_of_the_design(self, tmp_path):
+        (tmp_path / "c.yaml").write_text(EVERY_KEY, encoding="utf-8")
+        config = load_config(tmp_path / "c.yaml")
+        tables = config.data.tables
+        assert tables["customers"].columns["label"].map == {"Yes": 1, "No": 0}
+        assert tables["surveys"].scales["ces"].better == "low"
+        assert tables["treatments"].columns["treated"].value is True
+        assert config.feature_settings == {
+            "response_days": 7.0, "grace_days": 14.0, "counts_late_delivery": 0.0,
+            "counts_slow_response": 0.0, "counts_low_score": 1.0,
+        }  # fmt: skip
+        assert config.goals[0].start < config.goals[0].by
+
+    @pytest.mark.parametrize(
+        ("name", "keys", "words"),
+        [
+            ("events", "scales: {csat: {low: 1, high: 5}}", "`scales` belongs to surveys"),
+            ("events", "response_days: 3", "`response_days` belongs to surveys"),
+            ("surveys", "attributes: all", "`attributes` belongs to customers"),
+            ("surveys", "scales: {csat: {low: 5, high: 5}}", "`low` must be below `high`"),
+            ("surveys", "scales: {cast: {low: 1, high: 5}}", "did you mean 'csat'"),
+            ("surveys", "columns: {kind: {column: a, value: b}}", "give either `column` or"),
+            ("customers", "attributes: {a: {known_form: x}}", "Did you mean 'known_from'"),
+            ("customers", "attributes: most", "attributes"),
+            ("event", "formats: {}", "did you mean 'events'"),
+            ("events", "columns: {ts: {column: a, map: {1: 2}}}", "columns.ts"),
+        ],
+    )
+    def test_what_is_out_of_place_is_told(self, tmp_path, name, keys, words):
+        tables = f"transactions: {{path: t.csv}}, {name}: {{path: x.csv, {keys}}}"
+        assert words in problem(tmp_path, f"project: shop\ndata: {{tables: {{{tables}}}}}\n")
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("churn: {kind: subscription}", "data.tables needs `subscriptions`"),
+            ("churn: {kind: label}", "data.tables needs `customers`"),
+            ("churn: {kind: lapsing}", "churn.kind"),
+            ("experience: {bad_experience: [late]}", "known: late_delivery"),
+            ("goals: [{name: a, kpi: nps, from: 2026-01-01}]", "give either `target` or `change`"),
+            ("goals: [{name: a, kpi: nps, target: 1, from: 2026-02-01, by: 2026-01-01}]", "after"),
+            ("milestones: [{on: 2026-02-30, name: x}]", "milestones.0.on"),
+            ("milestones: [{no: 2026-02-03, name: x}]", "Known here: on, name"),
+        ],
+    )
+    def test_the_other_sections(self, tmp_path, line, words):
+        assert words in problem(tmp_path, GOOD + line + "\n")
+
+
 def test_config_is_frozen(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text(GOOD)

@@ -10,7 +10,15 @@ import pytest
 
 from tenure.config import Config
 from tenure.errors import ConfigError, EnvironmentFault
-from tenure.outputs import check_ending, check_out, neutral, staged_folder, write_table
+from tenure.outputs import (
+    as_given,
+    check_ending,
+    check_out,
+    check_writable,
+    neutral,
+    staged_folder,
+    write_table,
+)
 
 ATTACKS = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\0=1", '=HYPERLINK("x")']
 HARMLESS = ["Ann", "a=b", "007", " =1", "", "'=1", "1e5", "−2"]
@@ -24,6 +32,11 @@ def test_formulas_are_disarmed(text):
 @pytest.mark.parametrize("value", [*HARMLESS, -2, -2.5, None, float("-inf"), True])
 def test_everything_else_stays(value):
     assert neutral(value) == value
+
+
+@pytest.mark.parametrize("text", [*ATTACKS, *(h for h in HARMLESS if not h.startswith("'="))])
+def test_what_was_disarmed_is_read_as_it_was(text):
+    assert as_given(str(neutral(text))) == text
 
 
 def test_csv_disarms_text_and_leaves_numbers(tmp_path):
@@ -157,3 +170,40 @@ class TestStagedFolder:
         ):
             pass
         assert (tmp_path / "out").read_text() == "mine"
+
+    def test_a_folder_in_the_place_of_one_file_moves_none(self, tmp_path):
+        (tmp_path / "out" / "metrics.json").mkdir(parents=True)
+        (tmp_path / "out" / "a").write_text("old")
+
+        def write():
+            with staged_folder(tmp_path / "out") as folder:
+                (folder / "a").write_text("new")
+                (folder / "metrics.json").write_text("new")
+
+        with pytest.raises(EnvironmentFault, match=r"metrics\.json is a folder there"):
+            write()
+        assert (tmp_path / "out" / "a").read_text() == "old"
+        assert sorted(os.listdir(tmp_path)) == ["out"]  # noqa: PTH208
+
+
+class TestCheckWritable:
+    """What cannot be written later is told before the work begins."""
+
+    def test_a_place_that_is_free_is_left_as_it_was(self, tmp_path):
+        check_writable(tmp_path / "out" / "shop")
+        check_writable(tmp_path)
+        assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+    def test_a_file_in_the_way(self, tmp_path):
+        (tmp_path / "out").write_text("mine")
+        with pytest.raises(EnvironmentFault, match="shop: cannot be written"):
+            check_writable(tmp_path / "out" / "shop")
+        assert (tmp_path / "out").read_text() == "mine"
+
+    def test_a_folder_without_permission(self, tmp_path, monkeypatch):
+        def fail(*_, **__):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(Path, "touch", fail)
+        with pytest.raises(EnvironmentFault, match="Permission denied"):
+            check_writable(tmp_path / "out")

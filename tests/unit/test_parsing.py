@@ -1,13 +1,14 @@
 """Local days come out right in every zone, and agree with the standard library."""
 
 import datetime as dt
+from decimal import Decimal
 from zoneinfo import ZoneInfo, available_timezones
 
 import ibis
 import pyarrow as pa
 import pytest
 
-from tenure.parsing import instant, local_day
+from tenure.parsing import flag, instant, local_day, money
 
 # days on which some zone has no midnight, has two, or changes its clock otherwise
 DAYS = [
@@ -44,3 +45,45 @@ def test_moments_agree_with_the_standard_library(con, zone):
     found = con.to_pyarrow(table.select(at=instant(table.given, zone)))["at"].to_pylist()
     expected = [t.replace(tzinfo=ZoneInfo(zone)).astimezone(dt.UTC) for t in local]
     assert [t.replace(tzinfo=dt.UTC) for t in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "point", "comma"),
+    [
+        ("1 234,50", None, "1234.5"),
+        ("1\u00a0234\u202f567", "1234567", "1234567"),
+        ("1'234.50", "1234.5", None),
+        ("1’234,50", None, "1234.5"),
+        ("12 34", None, None),  # two numbers, or a slip
+        ("1 23", None, None),
+        ("12 345 6", None, None),
+        ("1  234", None, None),
+        ("( 12.50 )", "-12.5", None),
+        ("(12,50)", None, "-12.5"),
+        ("- 5", "-5", "-5"),
+        ("+ 7", "7", "7"),
+        ("€ 12", "12", "12"),
+        ("12 €", "12", "12"),
+        ("-€ 1 234", "-1234", "-1234"),
+        ("€-5", "-5", "-5"),
+        (" 12 ", "12", "12"),
+        ("(-5)", None, None),
+        ("12 pieces", None, None),
+        ("", None, None),
+    ],
+)
+def test_amounts_as_people_write_them(con, given, point, comma):
+    value = ibis.literal(given)
+    for decimal_comma, expected in ((False, point), (True, comma)):
+        found = con.to_pyarrow(money(value, decimal_comma).name("x")).as_py()
+        assert found == (None if expected is None else Decimal(expected)), decimal_comma
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("Yes", True), (" y", True), ("1", True), ("1.0", True), ("TRUE", True), ("t", True),
+     ("no", False), ("N", False), ("0", False), ("0.0", False), ("false", False),
+     ("2", None), ("maybe", None), ("", None), ("null", None)],
+)  # fmt: skip
+def test_flags(con, given, expected):
+    assert con.to_pyarrow(flag(ibis.literal(given)).name("x")).as_py() is expected

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import ibis
 import pytest
 
+from tenure.contract import TABLES
 from tenure.cutoffs import cutoff_table
 from tenure.snapshot import during, final, seen, versions
 
@@ -58,9 +59,9 @@ class TestSeen:
                 for name, at in (("early", CUTOFF - TICK), ("late", CUTOFF), ("never", None))
             ]
         )
-        hangs = {"channel": "delivered_at", "absent": "delivered_at"}
-        found = rows(seen(log, cuts, "ts", hangs_on=hangs), "channel", "customer_id")
-        assert sorted(found, key=str) == [("early", "a"), (None, "a"), (None, "a")]
+        hangs = {"channel": "delivered_at", "kind": None}
+        found = rows(seen(log, cuts, "ts", hangs_on=hangs), "channel", "kind")
+        assert sorted(found, key=str) == [("early", None), (None, None), (None, None)]
 
     def test_a_row_meets_every_cutoff_that_knows_it(self, typed):
         days = [CUTOFF.date() + k * DAY for k in (-1, 0, 1)]
@@ -80,7 +81,7 @@ class TestVersions:
         )
 
     def superseded(self, table):
-        found = rows(versions(table, "transaction_id"), "amount", "superseded_at")
+        found = rows(versions(table, TABLES["transactions"]), "amount", "superseded_at")
         return [at for _, at in sorted(found)]
 
     def test_a_row_is_replaced_once_a_later_version_is_both_dated_and_loaded(self, typed):
@@ -95,12 +96,12 @@ class TestVersions:
             (None, t[0], t[2]),
         )
         assert self.superseded(log) == [t[5], t[5], None, None, None, None]
-        kept = rows(final(versions(log, "transaction_id")), "amount")
+        kept = rows(final(versions(log, TABLES["transactions"])), "amount")
         assert sorted(int(a) for (a,) in kept) == [3, 4, 5, 6]
 
     def test_superseded_at_the_cutoff_is_still_in_force(self, typed, cuts):
         log = self.log(typed, ("x", CUTOFF - DAY, CUTOFF - DAY), ("x", CUTOFF - DAY, CUTOFF))
-        found = seen(versions(log, "transaction_id"), cuts, "ts")
+        found = seen(versions(log, TABLES["transactions"]), cuts, "ts")
         assert "superseded_at" not in found.columns
         assert [int(a) for (a,) in rows(found, "amount")] == [1]
 
@@ -108,7 +109,7 @@ class TestVersions:
         plain = typed.log([bought(CUTOFF, transaction_id="x")])
         nameless = typed.log([bought(CUTOFF, loaded_at=CUTOFF)])
         for table in (plain, nameless):
-            assert versions(table, "transaction_id") is table
+            assert versions(table, TABLES["transactions"]) is table
             assert final(table) is table
 
 

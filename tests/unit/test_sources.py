@@ -434,7 +434,7 @@ class TestColumns:
         file = write(tmp_path / "t.csv", "customer_id,ts,amount,email\na,2021-01-01,5,a@b.c\n")
         with load(config(file)) as sources:
             assert sources.tables["transactions"].columns == (
-                "customer_id", "ts", "amount", "day", "kind",
+                "customer_id", "ts", "amount", "kind", "day",
             )  # fmt: skip
 
     def test_a_file_without_header_does_not_spill_its_first_row(self, tmp_path):

@@ -21,18 +21,23 @@ from scipy.special import expit
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 
+from tenure.backtest.classes import LEAST_RARER, check_classes
 from tenure.config import Config
 from tenure.cutoffs import complete_for
-from tenure.errors import DataError
 from tenure.models.calibration import Calibrator, Kind, choose, fit
-from tenure.models.churn import BASELINES, CANDIDATES, fit_candidates
+from tenure.models.churn import ROSTERS, fit_candidates
 
-__all__ = ["MOST_TESTS", "Backtest", "calibrate", "check_classes", "run"]
+__all__ = [
+    "MOST_TESTS",
+    "Backtest",
+    "calibrate",
+    "cross_calibrated_losses",
+    "fit_calibrator",
+    "run",
+]
 
 MOST_TESTS = 3
-LEAST_RARER = 50  # rows of the rarer class a model needs to learn from
 FOLDS = 5
-RAW = ("base_rate", "btyd")  # shown as they are; `btyd_recalibrated` is the other one
 
 Array = NDArray[np.float64]
 
@@ -44,7 +49,7 @@ class Backtest:
     Attributes
     ----------
     tests : tuple of date
-        The test cutoffs, oldest first.
+        The test cutoffs, oldest first; none where folds are the test.
     margins : dict of str to DataFrame
         Out-of-time rows (`customer_id`, `cutoff`, `churned`, …) with one margin a candidate.
     test : DataFrame
@@ -57,6 +62,9 @@ class Backtest:
         The log losses of that comparison.
     notes : tuple of str
         What the reader should know about how this was done.
+    chosen : ndarray or None
+        Of each test row, what the procedure said that had chosen its model without it; None where
+        that is what `selected` said.
     """
 
     tests: tuple[dt.date, ...]
@@ -67,26 +75,12 @@ class Backtest:
     best_baseline: str
     before: dict[str, float]
     notes: tuple[str, ...]
+    chosen: Array | None = None
 
-
-def check_classes(churned: pd.Series | Array, where: str) -> None:
-    """Refuse to learn from fewer than 50 rows of the rarer class.
-
-    Raises
-    ------
-    DataError
-        With both counts.
-    """
-    left = int(np.sum(churned))
-    stayed = len(churned) - left
-    if min(left, stayed) >= LEAST_RARER:
-        return
-    words = "one class" if min(left, stayed) == 0 else "too few of one class"
-    raise DataError(
-        f"churn: {words} {where}: {left:,} left and {stayed:,} stayed, and training needs at "
-        f"least {LEAST_RARER} of each. Use a longer log, more customers, or another "
-        "churn.horizon_days or churn.active_within_days."
-    )
+    @property
+    def said(self) -> Array:
+        """Probabilities of the test rows by the procedure that the figures speak of."""
+        return self.probabilities[self.selected] if self.chosen is None else self.chosen
 
 
 def run(
@@ -121,14 +115,17 @@ def run(
         check_classes(
             rows["churned"][newest],
             f"in the rows whose label is complete by the newest cutoff, {days[-1]}",
+            config.churn.kind,
         )
     tests = tuple(origins[-MOST_TESTS:])
+    kind, seed = config.churn.kind, config.model.seed
+    roster = ROSTERS[kind]
 
     def predict(origin: dt.date) -> pd.DataFrame:
         progress(f"backtest at {origin}")
         learn = _learnable(rows, days, origin, config)
         here = (rows["cutoff"] == pd.Timestamp(origin)).to_numpy()
-        fitted = fit_candidates(X[learn], rows["churned"][learn], seed=config.model.seed)
+        fitted = fit_candidates(X[learn], rows["churned"][learn], seed=seed, kind=kind)
         said = {name: model.margin(X[here]) for name, model in fitted.items()}
         return rows[here].assign(**said)
 
@@ -146,7 +143,7 @@ def run(
                 for c in tests
             ]
         )
-        for name in CANDIDATES
+        for name in roster.names
     }
     before = _before(margins, days, tests[0], config, spare)
     return Backtest(
@@ -155,7 +152,7 @@ def run(
         test=test.reset_index(drop=True),
         probabilities=probabilities,
         selected=min(before, key=lambda name: before[name]),
-        best_baseline=min(BASELINES, key=lambda name: before[name]),
+        best_baseline=min(roster.baselines, key=lambda name: before[name]),
         before=before,
         notes=(*_afforded(days, origins, tests, config), *notes),
     )
@@ -165,7 +162,7 @@ def calibrate(
     name: str,
     margins: pd.DataFrame,
     days: Sequence[dt.date],
-    at: dt.date,
+    at: dt.date | None,
     config: Config,
     spare: Callable[[dt.date], pd.DataFrame] | None = None,
 ) -> Calibrator:
@@ -173,18 +170,22 @@ def calibrate(
 
     It learns from the candidate's own out-of-time predictions at origins whose labels are complete
     by `at`; where there are none, from predictions for customers held out of the training rows.
+    Where nothing is dated (`at` is None), it learns from all predictions.
     """
-    earlier = margins[_at(margins, complete_for(days, at, config.churn.label_days))]
+    if at is None:
+        return fit_calibrator(name, margins, config)
+    earlier = margins[_at(margins, complete_for(days, at, config.churn.complete_days))]
     if earlier.empty and spare is not None:
         earlier = spare(at)
-    return _fit_calibrator(name, earlier, config)
+    return fit_calibrator(name, earlier, config)
 
 
-def _fit_calibrator(
+def fit_calibrator(
     name: str, said: pd.DataFrame, config: Config, auto: Kind | None = None
 ) -> Calibrator:
+    """Fit a candidate's calibrator to its own predictions for rows it did not learn from."""
     m, y = said.get(name, pd.Series(dtype=float)).to_numpy(), said["churned"].to_numpy()
-    if name in RAW or not len(y) or y.min() == y.max():
+    if name in ROSTERS[config.churn.kind].raw or not len(y) or y.min() == y.max():
         return fit("none", np.zeros(2), np.array([0, 1]))
     kind = config.model.calibration
     if kind == "auto" and auto is not None:
@@ -212,7 +213,7 @@ class _Spare:
         if at not in self._made:
             learn = _learnable(self._rows, self._days, at, self._config)
             X, rows = self._X[learn], self._rows[learn]
-            self._made[at] = _held_out(X, rows, self._config.model.seed)
+            self._made[at] = _held_out(X, rows, self._config)
             self._notes.append(
                 f"At {at} no earlier cutoff was complete to calibrate on: the calibrators "
                 f"learnt from {FOLDS}-fold predictions for held-out customers."
@@ -220,13 +221,13 @@ class _Spare:
         return self._made[at]
 
 
-def _held_out(X: pd.DataFrame, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    parts = []
+def _held_out(X: pd.DataFrame, rows: pd.DataFrame, config: Config) -> pd.DataFrame:
+    parts, seed, kind = [], config.model.seed, config.churn.kind
     splits = GroupKFold(FOLDS, shuffle=True, random_state=seed)
     for learn, judge in splits.split(X, groups=rows["customer_id"]):
         if rows["churned"].iloc[learn].nunique() < 2:
             continue
-        fitted = fit_candidates(X.iloc[learn], rows["churned"].iloc[learn], seed=seed)
+        fitted = fit_candidates(X.iloc[learn], rows["churned"].iloc[learn], seed=seed, kind=kind)
         said = {name: model.margin(X.iloc[judge]) for name, model in fitted.items()}
         parts.append(rows.iloc[judge].assign(**said))
     return pd.concat(parts, ignore_index=True) if parts else rows.iloc[:0]
@@ -239,7 +240,7 @@ def _at(rows: pd.DataFrame, days: Sequence[dt.date]) -> NDArray[np.bool_]:
 def _learnable(
     rows: pd.DataFrame, days: Sequence[dt.date], at: dt.date, config: Config
 ) -> NDArray[np.bool_]:
-    earlier = complete_for(days, at, config.churn.label_days)
+    earlier = complete_for(days, at, config.churn.complete_days)
     return _at(rows, earlier)
 
 
@@ -260,18 +261,25 @@ def _before(
 
     Each origin is calibrated by the others (all lie before the test), a single one as it is.
     """
-    seen = margins[_at(margins, complete_for(days, first_test, config.churn.label_days))]
+    names = ROSTERS[config.churn.kind].names
+    seen = margins[_at(margins, complete_for(days, first_test, config.churn.complete_days))]
     if seen.empty:
         seen = spare(first_test)
-        return {n: _loss(seen["churned"], expit(seen[n].to_numpy())) for n in CANDIDATES}
+        return {n: _loss(seen["churned"], expit(seen[n].to_numpy())) for n in names}
+    return cross_calibrated_losses(seen, seen["cutoff"], config)
+
+
+def cross_calibrated_losses(
+    said: pd.DataFrame, part: pd.Series, config: Config
+) -> dict[str, float]:
+    """Return each candidate's log loss where every part of the rows is calibrated by the others."""
     losses = {}
-    for name in CANDIDATES:
-        said = pd.Series(0.0, index=seen.index)
-        for _, part in seen.groupby("cutoff"):
-            others = seen.drop(part.index)
-            calibrator = _fit_calibrator(name, others, config, auto="sigmoid")
-            said[part.index] = calibrator.probability(part[name].to_numpy())
-        losses[name] = _loss(seen["churned"], said.to_numpy())
+    for name in ROSTERS[config.churn.kind].names:
+        p = pd.Series(0.0, index=said.index)
+        for _, rows in said.groupby(part):
+            calibrator = fit_calibrator(name, said.drop(rows.index), config, auto="sigmoid")
+            p[rows.index] = calibrator.probability(rows[name].to_numpy())
+        losses[name] = _loss(said["churned"], p.to_numpy())
     return losses
 
 
@@ -291,7 +299,7 @@ def _afforded(
     )
     if len(tests) < MOST_TESTS:
         words += (
-            f" {MOST_TESTS} would be better: a label takes {config.churn.label_days} days, and "
+            f" {MOST_TESTS} would be better: a label takes {config.churn.complete_days} days, and "
             "the log is too short for more."
         )
     return [words]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.features.schema import Column
-from tenure.features.spec import Last, Window
+from tenure.features.spec import FEATURES, VIEWS, Last, Window
 
 __all__ = ["REASONS", "number", "phrase", "reasons"]
 
@@ -24,14 +24,16 @@ def phrase(column: Column) -> str:
     'Money spent in the last 90 days'
     """
     level = "" if column.level is None else f" ({column.level})"
-    return f"{column.description}{level}{_window(column.window)}"
+    made = FEATURES.get(column.feature)
+    rows = VIEWS[made.view].rows if made else "rows"
+    return f"{column.description}{level}{_window(column.window, rows)}"
 
 
-def _window(window: Window) -> str:
+def _window(window: Window, rows: str) -> str:
     if window is None:
         return ""
     if isinstance(window, Last):
-        return f" over the last {window.n} purchase days"
+        return f" over the last {window.n} {rows}"
     return f" in the last {window} days"
 
 
@@ -47,6 +49,8 @@ def number(value: float, unit: str) -> str:
         return "none"
     if unit == "log-odds":
         value, unit = 1.0 / (1.0 + float(np.exp(-value))), "share"
+    if unit == "yes or no":
+        return "yes" if value > 0.5 else "no"
     if unit == "share":
         return f"{100 * value:.0f} %"
     if abs(value) >= 100 or float(value).is_integer():

@@ -17,7 +17,8 @@ Written by `make docs` from the features in `src/tenure/features/`; do not edit 
 
 Every feature is computed for each customer as known at a cutoff: from rows dated, and loaded,
 before that local midnight. A window of 90 days is `[cutoff − 90 days, cutoff)` and its column ends
-in `_90d`; `_last3` looks at the customer's last three purchase days; no ending means all time.
+in `_90d`; `_last3` looks at the customer's last three purchase days, orders or tickets; no ending
+means all time.
 Windows longer than the log's history before the earliest cutoff are not built.
 """
 
@@ -43,16 +44,25 @@ def _row(f: Feature | Combined) -> str:
     if isinstance(f, Feature):
         view = VIEWS[f.view]
         columns = [*view.needs, *f.needs]
-        needs = f"`{view.table}`" + "".join(f", `{c}`" for c in columns)
+        needs = f"`{view.table}`" + "".join(f", {_either(c)}" for c in columns)
+        needs += "".join(
+            f"; `{table}`" + "".join(f", {_either(c)}" for c in more)
+            for table, more in view.beside.items()
+        )
     by = f" for each `{f.by}`" if isinstance(f, Feature) and f.by else ""
-    windows = ", ".join(_window(w) for w in f.windows)
+    rows = VIEWS[f.view].rows if isinstance(f, Feature) else "rows"
+    windows = ", ".join(_window(w, rows) for w in f.windows)
     return f"| `{f.name}` | {f.description}{by} | {windows} | {f.unit} | {empty} | {needs} |"
 
 
-def _window(window: Window) -> str:
+def _either(need: str) -> str:
+    return " or ".join(f"`{c}`" for c in need.split("|"))
+
+
+def _window(window: Window, rows: str) -> str:
     if window is None:
         return "all time"
-    return f"last {window.n} purchase days" if isinstance(window, Last) else f"{window} d"
+    return f"last {window.n} {rows}" if isinstance(window, Last) else f"{window} d"
 
 
 def main(arguments: Sequence[str]) -> int:

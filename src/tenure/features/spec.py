@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,25 +35,38 @@ FACTORS = (
 
 @dataclass(frozen=True)
 class Last:
-    """The window of a customer's last `n` purchase days, however long ago they were."""
+    """The window of a customer's last `n` rows of a view, however long ago they were."""
 
     n: int
 
 
-Window = int | Last | None  # calendar days before the cutoff, last n purchase days, all time
+Window = int | Last | None  # calendar days before the cutoff, last n rows, all time
 Direction = Literal[-1, 0, 1]
 
 
 @dataclass(frozen=True)
 class View:
-    """Rows of one log, collapsed before and shaped after they meet the cutoffs."""
+    """Rows of one log, collapsed before and shaped after they meet the cutoffs.
+
+    Attributes
+    ----------
+    beside : mapping of str to tuple of str
+        Other logs the body sees as known at the same cutoffs, each with the columns it needs.
+    settings : tuple of str
+        Numbers of the config that the rows carry as columns.
+    rows : str
+        What a row is, in the plural, for the dictionary.
+    """
 
     name: str
     table: str
     at: str
     needs: tuple[str, ...]
     collapse: Callable[[ir.Table], ir.Table] | None
-    build: Callable[[ir.Table], ir.Table]
+    beside: Mapping[str, tuple[str, ...]]
+    settings: tuple[str, ...]
+    rows: str
+    build: Callable[..., ir.Table]
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,16 @@ class Feature(_Described):
 
 @dataclass(frozen=True)
 class Combined(_Described):
-    """Arithmetic on finished columns."""
+    """Arithmetic on finished columns.
+
+    Attributes
+    ----------
+    any_of : mapping of str to str
+        If given, the body gets a list of these features' columns: of those that are built and
+        whose setting (the key) is not 0. Without any of them nothing is built.
+    """
+
+    any_of: Mapping[str, str]
 
 
 VIEWS: dict[str, View] = {}
@@ -111,20 +133,29 @@ def view(
     at: str,
     needs: Sequence[str] = (),
     collapse: Callable[[ir.Table], ir.Table] | None = None,
-) -> Callable[[Callable[[ir.Table], ir.Table]], Callable[[ir.Table], ir.Table]]:
-    """Register a view: rows of `table` as known at each cutoff, plus the columns the body adds."""
+    beside: Mapping[str, Sequence[str]] | None = None,
+    settings: Sequence[str] = (),
+    rows: str = "rows",
+) -> Callable[[Callable[..., ir.Table]], Callable[..., ir.Table]]:
+    """Register a view: rows of `table` as known at each cutoff, plus the columns the body adds.
 
-    def add(build: Callable[[ir.Table], ir.Table]) -> Callable[[ir.Table], ir.Table]:
+    The body gets these rows, and those of each log of `beside`, known at the same cutoffs.
+    """
+
+    def add(build: Callable[..., ir.Table]) -> Callable[..., ir.Table]:
         name = build.__name__
         _claim(name)
-        VIEWS[name] = View(name, table, at, tuple(needs), collapse, build)
+        others = {n: tuple(columns) for n, columns in (beside or {}).items()}
+        VIEWS[name] = View(
+            name, table, at, tuple(needs), collapse, others, tuple(settings), rows, build
+        )
         return build
 
     return add
 
 
 def feature(
-    of: Callable[[ir.Table], ir.Table],
+    of: Callable[..., ir.Table],
     *,
     windows: Sequence[Window] = (None,),
     unit: str,
@@ -154,13 +185,16 @@ def combined(
     unit: str,
     factor: str,
     direction: Direction = 0,
+    any_of: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register arithmetic on finished columns; it is missing where a part of it is."""
 
     def add(body: Callable[..., Any]) -> Callable[..., Any]:
         name = body.__name__
         _claim(name)
-        COMBINED[name] = Combined(name, tuple(windows), body, unit, factor, None, direction)
+        COMBINED[name] = Combined(
+            name, tuple(windows), body, unit, factor, None, direction, any_of or {}
+        )
         return body
 
     return add

@@ -24,7 +24,8 @@ def _day_sums(t: ir.Table, keys: list[str]) -> ir.Table:
     )
 
 
-def _late(t: ir.Table) -> list[str]:
+def late_keys(t: ir.Table) -> list[str]:
+    """Name the columns that keep the loads of a log apart, where rows can arrive late."""
     return [c for c in ("loaded_at", "superseded_at") if c in t.columns]
 
 
@@ -43,8 +44,8 @@ def by_day(transactions: ir.Table) -> ir.Table:
         refunded=(t.kind != "purchase").ifelse(-t.amount, nothing),
         discount=is_order.ifelse(discount, nothing),
     )
-    days = _day_sums(events, ["customer_id", "day", *_late(t)])
-    return days if _late(t) else _sequence(days, [])
+    days = _day_sums(events, ["customer_id", "day", *late_keys(t)])
+    return days if late_keys(t) else _sequence(days, [])
 
 
 def _sequence(days: ir.Table, keys: list[str]) -> ir.Table:
@@ -64,7 +65,7 @@ def _sequence(days: ir.Table, keys: list[str]) -> ir.Table:
     )
 
 
-@view("transactions", at="ts", collapse=by_day)
+@view("transactions", at="ts", collapse=by_day, rows="purchase days")
 def purchase_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's days with money, purchases told apart from refunds."""
     if "is_purchase" not in d.columns:  # late rows join their day at the cutoff that knows them
@@ -173,12 +174,14 @@ def discount_share(d: ir.Table) -> Any:
     return total(d.discount) / (total(d.gross) + total(d.discount)).nullif(0)
 
 
-def _orders_by(column: str) -> Any:
+def orders_by(column: str) -> Any:
+    """Return how to collapse the log to one row a customer, day and level of a column."""
+
     def collapse(transactions: ir.Table) -> ir.Table:
         t = transactions.filter(bought(transactions), transactions[column].notnull())
-        keys = ["customer_id", "day", column, *_late(t)]
+        keys = ["customer_id", "day", column, *late_keys(t)]
         days = t.group_by(keys).agg(ts=t.ts.min(), orders=t.count())
-        return days if _late(t) else _mark_new(days, column, [])
+        return days if late_keys(t) else _mark_new(days, column, [])
 
     return collapse
 
@@ -189,7 +192,8 @@ def _mark_new(days: ir.Table, column: str, keys: list[str]) -> ir.Table:
     return days.mutate(is_new=ibis.row_number().over(among) == 0)
 
 
-def _by_level(d: ir.Table, column: str) -> ir.Table:
+def by_level(d: ir.Table, column: str) -> ir.Table:
+    """Finish at each cutoff what `orders_by` collapsed, where rows can arrive late."""
     if "is_new" in d.columns:
         return d
     keys = ["cutoff", "cutoff_day"]  # late rows join their day at the cutoff that knows them
@@ -197,26 +201,27 @@ def _by_level(d: ir.Table, column: str) -> ir.Table:
     return _mark_new(days.agg(ts=d.ts.min(), orders=d.orders.sum()), column, keys)
 
 
-@view("transactions", at="ts", needs=("channel",), collapse=_orders_by("channel"))
+@view("transactions", at="ts", needs=("channel",), collapse=orders_by("channel"))
 def channel_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's orders of a day in one channel."""
-    return _by_level(d, "channel")
+    return by_level(d, "channel")
 
 
-@view("transactions", at="ts", needs=("category",), collapse=_orders_by("category"))
+@view("transactions", at="ts", needs=("category",), collapse=orders_by("category"))
 def category_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's orders of a day in one category."""
-    return _by_level(d, "category")
+    return by_level(d, "category")
 
 
-def _share(d: ir.Table, column: str, level: str) -> Any:
+def level_share(d: ir.Table, column: str, level: str) -> Any:
+    """Return the share of the orders in a level, of those that have any."""
     return (d[column] == level).ifelse(d.orders, 0).sum() / d.orders.sum().nullif(0)
 
 
 @feature(channel_days_, windows=(90, 365, None), unit="share", factor="profile", by="channel")
 def channel_share(d: ir.Table, level: str) -> Any:
     """Share of the orders made in this channel."""
-    return _share(d, "channel", level)
+    return level_share(d, "channel", level)
 
 
 @feature(channel_days_, unit="count", factor="profile", empty=0)
@@ -228,7 +233,7 @@ def channels(d: ir.Table) -> Any:
 @feature(category_days_, windows=(90, 365, None), unit="share", factor="product", by="category")
 def category_share(d: ir.Table, level: str) -> Any:
     """Share of the orders made in this category."""
-    return _share(d, "category", level)
+    return level_share(d, "category", level)
 
 
 @feature(category_days_, unit="count", factor="product", empty=0)

@@ -1,4 +1,4 @@
-"""The churn models without a fit to speak of: base rate, recency rule, BTYD as it is."""
+"""The churn models without a fit to speak of: base rate, recency rule, timing as it is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tenure.models.candidate import BTYD, LARGEST_LOG_ODDS, checked_target, select_inputs
+from tenure.models.candidate import (
+    BTYD,
+    KAPLAN_MEIER,
+    LARGEST_LOG_ODDS,
+    SBG,
+    checked_target,
+    select_inputs,
+)
 
-__all__ = ["BaseRate", "Btyd", "RecencyRule", "fit_base_rate", "fit_btyd", "fit_recency_rule"]
+__all__ = [
+    "AsIs",
+    "BaseRate",
+    "RecencyRule",
+    "fit_base_rate",
+    "fit_btyd",
+    "fit_kaplan_meier",
+    "fit_recency_rule",
+    "fit_sbg",
+]
 
 Array = NDArray[np.float64]
 
@@ -103,22 +119,23 @@ class RecencyRule:
 
 
 @dataclass(frozen=True)
-class Btyd:
-    """The no-purchase log-odds of the BTYD model as they are, cut at `LARGEST_LOG_ODDS`."""
+class AsIs:
+    """The log-odds of a timing model as they are, cut at `LARGEST_LOG_ODDS`."""
 
+    column: str
     base: float
-    name: str = "btyd"
-    kind: ClassVar[str] = "btyd"
+    name: str
+    kind: ClassVar[str] = "as_is"
 
     def margin(self, X: pd.DataFrame) -> Array:
-        """Log-odds of no purchase; the training mean where the BTYD model says nothing."""
-        said = select_inputs(X, [BTYD], self.name)[:, 0]
+        """Log-odds of churn; the training mean where the timing model says nothing."""
+        said = select_inputs(X, [self.column], self.name)[:, 0]
         bounded = np.clip(said, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
         return np.where(np.isnan(bounded), self.base, bounded)
 
     def contributions(self, X: pd.DataFrame) -> tuple[pd.DataFrame, float]:
         """Give the one column all of the distance to the base."""
-        return _one_column(BTYD, self.margin(X) - self.base, X.index), self.base
+        return _one_column(self.column, self.margin(X) - self.base, X.index), self.base
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to score, as JSON types."""
@@ -127,7 +144,7 @@ class Btyd:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Rebuild what `to_json` wrote."""
-        return cls(float(stored["base"]), str(stored["name"]))
+        return cls(str(stored["column"]), float(stored["base"]), str(stored["name"]))
 
 
 def fit_base_rate(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> BaseRate:  # noqa: ARG001
@@ -154,8 +171,23 @@ def fit_recency_rule(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> Recency
     return RecencyRule(tuple(edges.tolist()), tuple(by_bin.tolist()), base)
 
 
-def fit_btyd(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> Btyd:  # noqa: ARG001
+def fit_btyd(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> AsIs:  # noqa: ARG001
     """Take the BTYD log-odds as they are; only their training mean is learnt."""
-    checked_target(X, y)
-    said = Btyd(0.0).margin(X)
-    return Btyd(float(said.mean()))
+    return _as_is(BTYD, "btyd", X, y)
+
+
+def fit_kaplan_meier(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> AsIs:  # noqa: ARG001
+    """Take what Kaplan-Meier says of the subscription's age as it is."""
+    return _as_is(KAPLAN_MEIER, "kaplan_meier", X, y)
+
+
+def fit_sbg(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> AsIs:  # noqa: ARG001
+    """Take what the shifted beta-geometric says of the subscription's age as it is."""
+    return _as_is(SBG, "sbg", X, y)
+
+
+def _as_is(column: str, name: str, X: pd.DataFrame, y: ArrayLike) -> AsIs:
+    label = checked_target(X, y)
+    said = AsIs(column, 0.0, name).margin(X)
+    silent = bool(X[column].isna().all())
+    return AsIs(column, float(_log_odds(label.mean()) if silent else said.mean()), name)

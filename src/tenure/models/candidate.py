@@ -15,14 +15,27 @@ from numpy.typing import ArrayLike, NDArray
 
 from tenure.errors import DataError, ModelError
 
-__all__ = ["BTYD", "LARGEST_LOG_ODDS", "Candidate", "checked_target", "select_inputs"]
+__all__ = [
+    "BTYD",
+    "KAPLAN_MEIER",
+    "LARGEST_LOG_ODDS",
+    "SBG",
+    "TIMING",
+    "Candidate",
+    "checked_target",
+    "select_inputs",
+]
 
 Array = NDArray[np.float64]
 
 BTYD = "btyd_log_odds"
+KAPLAN_MEIER = "kaplan_meier_log_odds"
+SBG = "sbg_log_odds"
+TIMING = (BTYD, KAPLAN_MEIER, SBG)
+"""What models of timing alone say of leaving: columns in log-odds."""
 
 LARGEST_LOG_ODDS = 15.0
-"""A BTYD model is never surer than 3e-7 from certainty: its tails are not that well known."""
+"""No timing model is surer than 3e-7 from certainty: its tails are not that well known."""
 
 
 class Candidate(Protocol):

@@ -14,26 +14,32 @@ from numpy.typing import ArrayLike, NDArray
 
 from tenure.errors import ModelError
 from tenure.models.baseline import (
+    AsIs,
     BaseRate,
-    Btyd,
     RecencyRule,
     fit_base_rate,
     fit_btyd,
+    fit_kaplan_meier,
     fit_recency_rule,
+    fit_sbg,
 )
 from tenure.models.candidate import Candidate, checked_target, select_inputs
 from tenure.models.logistic import (
     Logistic,
     fit_btyd_recalibrated,
+    fit_logistic_attributes,
     fit_logistic_rfm,
     fit_logistic_rfm_btyd,
+    fit_logistic_subscription,
 )
 
 __all__ = [
     "BASELINES",
     "CANDIDATES",
+    "ROSTERS",
     "Blend",
     "LightGBM",
+    "Roster",
     "fit_blend",
     "fit_candidates",
     "fit_lightgbm",
@@ -58,7 +64,7 @@ PARAMETERS: Mapping[str, Any] = {
     "bagging_freq": 1,
     "max_bin": 127,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,  # the same trees as row-wise, a third faster on hundreds of columns
     "num_threads": THREADS,
     "verbosity": -1,
 }
@@ -194,35 +200,87 @@ BASELINES: Mapping[str, Fit] = {
     "logistic_rfm": fit_logistic_rfm,
     "logistic_rfm_btyd": fit_logistic_rfm_btyd,
 }
-"""The baselines of definitions.md, from the simplest on."""
+"""The baselines of inactivity, from the simplest on (definitions.md)."""
 
 CANDIDATES: Mapping[str, Fit] = {**BASELINES, "lightgbm": fit_lightgbm, "blend": fit_blend}
-"""Every candidate, simpler ones first, each as `fit(X, y, seed=…)`."""
+"""Every candidate for inactivity, simpler ones first, each as `fit(X, y, seed=…)`."""
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The models that are tried for one kind of leaving.
+
+    Attributes
+    ----------
+    baselines : mapping of str to callable
+        The simple models, the simplest first.
+    partner : str
+        The baseline that LightGBM is blended with.
+    raw : tuple of str
+        Baselines shown as they are, never calibrated.
+    """
+
+    baselines: Mapping[str, Fit]
+    partner: str
+    raw: tuple[str, ...] = ("base_rate",)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every candidate, simpler ones first."""
+        return (*self.baselines, "lightgbm", "blend")
+
+
+ROSTERS: Mapping[str, Roster] = {
+    # `btyd_recalibrated` is the calibrated one
+    "inactivity": Roster(BASELINES, "logistic_rfm_btyd", ("base_rate", "btyd")),
+    "subscription": Roster(
+        {
+            "base_rate": fit_base_rate,
+            "kaplan_meier": fit_kaplan_meier,
+            "sbg": fit_sbg,
+            "logistic_subscription": fit_logistic_subscription,
+        },
+        "logistic_subscription",
+    ),
+    "label": Roster(
+        {"base_rate": fit_base_rate, "logistic_attributes": fit_logistic_attributes},
+        "logistic_attributes",
+    ),
+}
+"""The roster of each kind of leaving."""
 
 _KINDS: Mapping[str, Any] = {
-    c.kind: c for c in (BaseRate, RecencyRule, Btyd, Logistic, LightGBM, Blend)
+    c.kind: c for c in (BaseRate, RecencyRule, AsIs, Logistic, LightGBM, Blend)
 }
 
 
 def fit_candidates(
-    X: pd.DataFrame, y: ArrayLike, *, seed: int = 0, names: Iterable[str] = tuple(CANDIDATES)
+    X: pd.DataFrame,
+    y: ArrayLike,
+    *,
+    seed: int = 0,
+    kind: str = "inactivity",
+    names: Iterable[str] | None = None,
 ) -> dict[str, Candidate]:
-    """Fit candidates by name, sharing between them what they have in common.
+    """Fit the candidates of a kind of leaving by name, sharing what they have in common.
 
-    The same models as calling `CANDIDATES[name]` one by one; the blend takes its parts from the
-    others instead of fitting LightGBM a second time.
+    The same models as fitting them one by one; the blend takes its parts from the others instead
+    of fitting LightGBM a second time.
     """
+    roster = ROSTERS[kind]
     fitted: dict[str, Candidate] = {}
 
     def get(name: str) -> Candidate:
         if name not in fitted:
             if name == "blend":
-                fitted[name] = Blend((get("lightgbm"), get("logistic_rfm_btyd")))
+                fitted[name] = Blend((get("lightgbm"), get(roster.partner)))
+            elif name == "lightgbm":
+                fitted[name] = fit_lightgbm(X, y, seed=seed)
             else:
-                fitted[name] = CANDIDATES[name](X, y, seed=seed)
+                fitted[name] = roster.baselines[name](X, y, seed=seed)
         return fitted[name]
 
-    return {name: get(name) for name in names}
+    return {name: get(name) for name in (roster.names if names is None else names)}
 
 
 def load_candidate(stored: Mapping[str, Any]) -> Candidate:

@@ -1,4 +1,4 @@
-"""Logistic regression on RFM and the BTYD log-odds, stored as plain coefficients."""
+"""Logistic regression on a handful of inputs, stored as plain coefficients."""
 
 from __future__ import annotations
 
@@ -11,20 +11,31 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 
-from tenure.models.candidate import BTYD, LARGEST_LOG_ODDS, checked_target, select_inputs
+from tenure.models.candidate import (
+    BTYD,
+    KAPLAN_MEIER,
+    LARGEST_LOG_ODDS,
+    SBG,
+    TIMING,
+    checked_target,
+    select_inputs,
+)
 
 __all__ = [
     "Logistic",
     "Term",
     "fit_btyd_recalibrated",
+    "fit_logistic_attributes",
     "fit_logistic_rfm",
     "fit_logistic_rfm_btyd",
+    "fit_logistic_subscription",
 ]
 
 Array = NDArray[np.float64]
 
-MONEY = "monetary_value"
-RFM = ("frequency", "recency", "T", "days_since_last_purchase", MONEY)
+MONEY = ("monetary_value", "mrr")
+RFM = ("frequency", "recency", "T", "days_since_last_purchase", "monetary_value")
+SUBSCRIPTION = ("subscription_age_days", "mrr", "seats", "days_to_renewal", KAPLAN_MEIER, SBG)
 
 
 @dataclass(frozen=True)
@@ -46,8 +57,8 @@ class Term:
     @classmethod
     def learn(cls, column: str, x: Array) -> Self:
         """Measure mean, spread and missing share of the column's training values."""
-        unit = None if column == BTYD else 1.0
-        if column == MONEY and np.nanmax(np.abs(x), initial=0.0) > 0:
+        unit = None if column in TIMING else 1.0
+        if column in MONEY and np.nanmax(np.abs(x), initial=0.0) > 0:
             unit = float(np.nanmedian(np.abs(x[x != 0])))
         blank = cls(column, unit, 0.0, 1.0, missing_share=float(np.isnan(x).mean()))
         known = blank.transform(x)[~np.isnan(x)]
@@ -119,6 +130,17 @@ def fit_logistic_rfm(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> Logisti
 def fit_logistic_rfm_btyd(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> Logistic:  # noqa: ARG001
     """Logistic regression on log RFM and the BTYD log-odds."""
     return _fit_logistic("logistic_rfm_btyd", (*RFM, BTYD), X, y)
+
+
+def fit_logistic_subscription(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> Logistic:  # noqa: ARG001
+    """Logistic regression on log age, price, seats and renewal, and on both timing models."""
+    held = [c for c in SUBSCRIPTION if c in X.columns and X[c].notna().any()]
+    return _fit_logistic("logistic_subscription", held, X, y)
+
+
+def fit_logistic_attributes(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> Logistic:  # noqa: ARG001
+    """Logistic regression on every declared attribute."""
+    return _fit_logistic("logistic_attributes", tuple(map(str, X.columns)), X, y)
 
 
 def _fit_logistic(name: str, columns: Sequence[str], X: pd.DataFrame, y: ArrayLike) -> Logistic:

@@ -6,7 +6,6 @@ value. The page holds no script and asks for nothing, which its content security
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from typing import Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 from tenure.config import Config
 from tenure.explain.reasons import REASONS
 from tenure.report import words, writing
+from tenure.report.meaning import defined, meaning
 from tenure.report.trust import judged, trust
 
 __all__ = ["TOP_CUSTOMERS", "page"]
@@ -62,16 +62,18 @@ def page(
     )
     environment.globals.update(words=words, writing=writing, T=words.TERMS)
     scored = scores[scores["status"] == "scored"]
-    as_of = pd.Timestamp(metrics["data"]["observed_until"]).date()
+    until = metrics["data"]["observed_until"]
+    as_of = None if until is None else pd.Timestamp(until).date()
     says = {
         "project": config.project,
-        "as_of": writing.day(as_of),
-        "meaning": _meaning(as_of, config, scores["status"]),
+        "as_of": None if as_of is None else writing.day(as_of),
+        "meaning": meaning(as_of, config, scores["status"]),
+        "glossary": words.glossary(config.churn.kind),
         "usual": writing.percent(drivers["base_rate"]),
         "usual_of": writing.count(metrics["churn"]["rows"], "past case"),
         "verdict": _verdict(scored, config, limits, drivers),
         "trust": trust(metrics, config),
-        "drivers": _drivers(drivers, scored),
+        "drivers": _drivers(drivers, scored, config.churn.kind),
         "customers": _customers(scored, config),
         "data": _data(metrics["data"]),
         "expert": _expert(metrics, drivers, config, limits),
@@ -80,30 +82,11 @@ def page(
     return environment.get_template("report.html").render(**says)
 
 
-def _meaning(as_of: dt.date, config: Config, status: pd.Series) -> Json:
-    """Say what leaving means here, with its dates, and of whom it is asked."""
-    churn, today = config.churn, writing.day(as_of)
-    start = as_of + dt.timedelta(days=churn.gap_days)
-    gap = f" that begin {writing.count(churn.gap_days, 'day')}" if churn.gap_days else ""
-    asked = "everybody who ever bought"
-    if churn.active_days is not None:
-        active = writing.count(churn.active_days, "day")
-        asked = f"customers who bought in the {active} before {today}"
-    return {
-        "since": f"{writing.count(churn.horizon_days, 'day')}{gap} after {today}",
-        "window": writing.span(start, churn.horizon_days),
-        "asked": asked,
-        "scored": int((status == "scored").sum()),
-        "lapsed": int((status == "lapsed").sum()),
-        "never": int((status == "never_bought").sum()),
-    }
-
-
 def _verdict(
     scored: pd.DataFrame, config: Config, limits: tuple[float, float], drivers: Json
 ) -> Json:
     """Count who may leave, altogether and by band."""
-    low, high = limits
+    (low, high), kind = limits, config.churn.kind
     leavers = float(scored["churn_probability"].sum())
     means = {
         "high": f"{writing.chance(high)} or more",
@@ -132,7 +115,7 @@ def _verdict(
         "bands": bands,
         "value": writing.rough(_total(scored["value_at_risk"]), config.currency),
         "factors": [
-            f"{words.inline(words.factor(f['factor']))} ({writing.points(f['churn_points'])})"
+            f"{words.inline(words.factor(f['factor'], kind))} ({writing.points(f['churn_points'])})"
             for f in _moving(drivers)[:3]
         ],
     }
@@ -153,7 +136,8 @@ def _value(metrics: Json, scored: pd.DataFrame, config: Config) -> Json:
     return {
         "kind": kind,
         "period": "12 months" if days == 365 else f"{days:,} days",
-        "currency": config.currency or "in the data's own currency",
+        "currency": config.currency or "the data's own currency",
+        "own": config.currency is None,
         "discount": writing.percent(config.clv.annual_discount_rate),
         "declined": declined,
         "why": None if judged(clv) and not declined else _why_no_value(metrics),
@@ -173,7 +157,7 @@ def _moving(drivers: Json) -> list[Json]:
     return [f for f, points in known if points >= LEAST_POINTS]
 
 
-def _drivers(drivers: Json, scored: pd.DataFrame) -> Json:
+def _drivers(drivers: Json, scored: pd.DataFrame, kind: str) -> Json:
     """Lay out the factors as bars, each with its strongest inputs in words."""
     moving = _moving(drivers)
     longest = max((f["churn_points"] for f in moving), default=1.0)
@@ -182,7 +166,7 @@ def _drivers(drivers: Json, scored: pd.DataFrame) -> Json:
     return {
         "factors": [
             {
-                "name": words.factor(f["factor"]),
+                "name": words.factor(f["factor"], kind),
                 "points": writing.points(f["churn_points"]),
                 "width": f"{100 * f['churn_points'] / longest:.1f}",
                 "spread": _spread(f["direction"]),
@@ -191,10 +175,10 @@ def _drivers(drivers: Json, scored: pd.DataFrame) -> Json:
             for f in moving
         ],
         "still": [
-            words.factor(f["factor"]) for f in drivers["factors"] if f["factor"] not in names
+            words.factor(f["factor"], kind) for f in drivers["factors"] if f["factor"] not in names
         ],
         "n": writing.count(drivers["customers"], who),
-        "as_of": writing.day(drivers["as_of"]),
+        "as_of": writing.day(drivers["as_of"]) if drivers["as_of"] else None,
         "typical": writing.chance(drivers["typical_probability"]),
         "model": words.model(drivers["model"]),
         "stand_in": drivers["model"] != drivers["registered"],
@@ -269,14 +253,21 @@ def _data(data: Json) -> Json:
             "kept": f"{t['rows_kept']:,}",
             "aside": f"{t['rows_read'] - t['rows_kept']:,}",
             "customers": f"{t['customers']:,}",
-            "dates": f"{writing.day(t['first_day'])} to {writing.day(t['last_day'])}",
+            "dates": _dates(t),
             "sentences": t["sentences"],
             "notes": t["notes"],
         }
         for name, t in data.items()
         if isinstance(t, dict) and "rows_read" in t
     ]
-    return {"tables": tables, "first_day": writing.day(data["first_day"])}
+    first = data["first_day"]
+    return {"tables": tables, "first_day": writing.day(first) if first else None}
+
+
+def _dates(table: Json) -> str:
+    if not table.get("first_day"):
+        return writing.ABSENT
+    return f"{writing.day(table['first_day'])} to {writing.day(table['last_day'])}"
 
 
 def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, float]) -> Json:
@@ -289,10 +280,18 @@ def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, f
         "clv": clv,
         "models": every,
         "predictors": predictors,
-        "definition": config.churn,
+        "label": defined(config.churn),
         "cutoffs": metrics["cutoffs"],
-        "n": sum(row["n"] for row in churn["by_cutoff"]),
-        "days": churn["by_cutoff"],
+        "n": sum(row["n"] for row in churn["by_cutoff"] or churn["by_repeat"]),
+        "days": [
+            {"name": row["cutoff"] if "cutoff" in row else f"round {row['repeat']}", **row}
+            for row in churn["by_cutoff"] or churn["by_repeat"]
+        ],
+        "columns": {
+            k: v
+            for k, v in words.MODEL_METRICS.items()
+            if k != "auc_active" or config.churn.kind == "inactivity"
+        },
         "run_id": metrics.get("run_id"),
         "digest": metrics["data"].get("digest"),
         "warnings": metrics["warnings"],

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tenure.config import Config
+from tenure.report.meaning import in_short
 
 __all__ = ["summary"]
 
@@ -30,7 +31,7 @@ def summary(
     """Write the end of a training run: data, cutoffs, churn, value, drivers, what next."""
     blocks = [
         _first(metrics),
-        _data(metrics),
+        _data(metrics, config),
         _churn(metrics, config),
         _value(metrics, scores, config),
         _drivers(drivers),
@@ -51,8 +52,8 @@ def _first(metrics: dict[str, Any]) -> list[str]:
     gain = churn["improvement_on_best_baseline"][selected]
     if selected == best:
         lines.append(
-            f"A SIMPLE MODEL IS REGISTERED: {selected} had the best log loss on the cutoffs before "
-            f"the test, {before[selected]:.4f}; LightGBM had {before['lightgbm']:.4f}, its blend "
+            f"A SIMPLE MODEL IS REGISTERED: {selected} had the best log loss {_where(churn)}, "
+            f"{before[selected]:.4f}; LightGBM had {before['lightgbm']:.4f}, its blend "
             f"{before['blend']:.4f}."
         )
     if churn["gate"]["reasons"]:
@@ -61,34 +62,46 @@ def _first(metrics: dict[str, Any]) -> list[str]:
     elif selected != best and not (gain["log_loss"]["lower"] > 0 or gain["auc"]["lower"] > 0):
         lines.append(
             f"AS GOOD AS A BASELINE: {selected} and {best} cannot be told apart on the test "
-            "cutoffs; the simpler one would do."
+            "rows; the simpler one would do."
         )
     return lines
 
 
-def _data(metrics: dict[str, Any]) -> list[str]:
-    data = metrics["data"]
-    table = data["transactions"]
+def _data(metrics: dict[str, Any], config: Config) -> list[str]:
+    data, name = metrics["data"], config.churn.table
+    table = data[name]
     aside = ", ".join(f"{n:,} {rule}" for rule, n in table["set_aside"].items() if n)
     days = metrics["cutoffs"]
-    return [
-        f"Data     transactions: {table['rows_kept']:,} of {table['rows_read']:,} rows kept, "
-        f"{table['rows_read'] - table['rows_kept']:,} set aside{f' ({aside})' if aside else ''}; "
-        f"{data['first_day']} up to {data['observed_until']}",
-        f"Cutoffs  {len(days)} from {days[0]} to {days[-1]}; test: "
-        + ", ".join(metrics["churn"]["tests"]),
+    rest = f" ({aside})" if aside else ""
+    rest += f"; {data['first_day']} up to {data['observed_until']}" if days else ""
+    lines = [
+        f"Data     {name}: {table['rows_kept']:,} of {table['rows_read']:,} rows kept, "
+        f"{table['rows_read'] - table['rows_kept']:,} set aside{rest}",
     ]
+    lines += [
+        f"         {other}: {t['rows_kept']:,} of {t['rows_read']:,} rows kept"
+        for other, t in data.items()
+        if isinstance(t, dict) and other != name
+    ]
+    if not days:
+        rounds = len(metrics["churn"]["by_repeat"])
+        return [*lines, f"Folds    ten, dealt {rounds} times; nothing is dated"]
+    tests = ", ".join(metrics["churn"]["tests"])
+    return [*lines, f"Cutoffs  {len(days)} from {days[0]} to {days[-1]}; test: {tests}"]
+
+
+def _where(churn: dict[str, Any]) -> str:
+    """Say on what the choice among candidates was made."""
+    return "on the cutoffs before the test" if churn["tests"] else "on held-out folds"
 
 
 def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
-    churn, c = metrics["churn"], config.churn
-    who = "everybody ever seen" if c.active_days is None else f"active within {c.active_days} days"
-    gap = f" after a gap of {c.gap_days}" if c.gap_days else ""
+    churn = metrics["churn"]
     test = churn["test"]
     error = test["expected_calibration_error"]
     lines = [
-        f"Churn    no purchase in {c.horizon_days} days{gap}, of customers {who}; "
-        f"usual rate on the test cutoffs {test['base_rate']['value']:.1%}",
+        f"Churn    {in_short(config.churn)}; usual rate on the test "
+        f"{'cutoffs' if churn['tests'] else 'folds'} {test['base_rate']['value']:.1%}",
         "",
         *_table(
             ["", *(name for _, name, _ in _METRICS)],
@@ -97,7 +110,9 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
                 for name, row in {**churn["candidates"], **churn["baselines"]}.items()
             ],
         ),
-        "  > registered model   * best baseline on earlier cutoffs   [90 % interval]",
+        "  > registered model   * best baseline on "
+        f"{'earlier cutoffs' if churn['tests'] else 'held-out folds'}   [90 % interval]",
+        *_choice_included(churn),
         f"  calibration error by chance alone: {error['floor_mean']:.3f} on average, "
         f"{error['floor_p95']:.3f} at most in 19 of 20",
     ]
@@ -108,6 +123,14 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
                 f"{_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
             )
     return lines
+
+
+def _choice_included(churn: dict[str, Any]) -> list[str]:
+    """Tell, where folds are the test, the figures of the procedure that chooses in each."""
+    if churn["tests"]:
+        return []
+    said = ", ".join(f"{name} {_estimate(churn['test'][key], d)}" for key, name, d in _METRICS)
+    return [f"  the choice of the model included: {said}"]
 
 
 def _mark(name: str, churn: dict[str, Any]) -> str:
@@ -151,9 +174,10 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
 
 
 def _drivers(drivers: dict[str, Any]) -> list[str]:
+    day = f" at {drivers['as_of']}" if drivers["as_of"] else ""
     lines = [
-        f"Drivers  mean points of churn probability among {drivers['customers']:,} customers at "
-        f"{drivers['as_of']} ({drivers['model']}; association, not proof)"
+        f"Drivers  mean points of churn probability among {drivers['customers']:,} customers{day} "
+        f"({drivers['model']}; association, not proof)"
     ]
     for factor in drivers["factors"][:5]:
         lead = factor["features"][0]
@@ -166,7 +190,8 @@ def _drivers(drivers: dict[str, Any]) -> list[str]:
 
 
 def _warnings(metrics: dict[str, Any]) -> list[str]:
-    said = [*metrics["warnings"], *metrics["data"]["transactions"].get("notes", ())]
+    tables = (t for t in metrics["data"].values() if isinstance(t, dict))
+    said = [*metrics["warnings"], *(note for t in tables for note in t.get("notes", ()))]
     return ["Notes", *(f"  - {w}" for w in dict.fromkeys(said))] if said else []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tenure.config import Config
 from tenure.evaluation.gate import CALIBRATION_TARGET
-from tenure.models.churn import BASELINES
+from tenure.models.churn import ROSTERS
 from tenure.report import words, writing
 
 __all__ = ["judged", "trust"]
@@ -34,6 +34,7 @@ def trust(metrics: Json, config: Config) -> Json:
     error = test["expected_calibration_error"]
     allowed = max(CALIBRATION_TARGET, writing.finite(error["floor_p95"]) or 0.0)
     true = (writing.finite(error["value"]) or 0.0) <= allowed
+    where = "On past dates" if churn["tests"] else "On customers it had not seen"
     facts = {
         "signal": bool(churn["gate"]["signal"]),
         "true": true,
@@ -45,7 +46,9 @@ def trust(metrics: Json, config: Config) -> Json:
         "usual": writing.percent(test["base_rate"]["value"]),
         "riskiest": _riskiest_tenth(test),
         "dates": writing.listed([writing.day(d) for d in churn["tests"]]),
-        "n": f"{sum(row['n'] for row in churn['by_cutoff']):,}",
+        "n": f"{sum(row['n'] for row in churn['by_cutoff'] or churn['by_repeat']):,}",
+        "rounds": len(churn.get("by_repeat", ())),
+        "where": where,
         "selected": words.model(selected),
         "best": words.model(best),
         "contest": _contest(churn),
@@ -71,7 +74,7 @@ def _range(figure: Json, scale: float, digits: int) -> Json:
 def _contest(churn: Json) -> str:
     """Compare the chosen model with the best simple one: simple, worse, level or better."""
     gain = churn["improvement_on_best_baseline"][churn["selected"]]
-    if churn["selected"] in BASELINES:
+    if churn["selected"] in ROSTERS[churn["definition"]["kind"]].baselines:
         return "simple"
     lines = {reason.split(":")[0] for reason in churn["gate"]["reasons"]}
     if lines & {"log loss", "AUC"}:
@@ -82,11 +85,12 @@ def _contest(churn: Json) -> str:
 
 def _alerts(trust: Json) -> list[tuple[str, str]]:
     """List what a reader must know before acting on any figure."""
+    where = trust["where"]
     if not trust["signal"]:
         return [
             (
                 "No signal.",
-                "On past dates the model told leavers from stayers no better than a coin. Do not "
+                f"{where} the model told leavers from stayers no better than a coin. Do not "
                 "act on the chances below; the model was not put into use.",
             )
         ]
@@ -95,14 +99,12 @@ def _alerts(trust: Json) -> list[tuple[str, str]]:
         alerts.append(
             (
                 "Read the percentages as a ranking.",
-                f"On past dates they were {trust['error']['value']} points off on average, where "
+                f"{where} they were {trust['error']['value']} points off on average, where "
                 f"at most {trust['allowed']} are allowed.",
             )
         )
     if trust["contest"] == "worse":
-        alerts.append(
-            ("A simple method may do better.", f"On past dates {trust['best']} was ahead.")
-        )
+        alerts.append(("A simple method may do better.", f"{where} {trust['best']} was ahead."))
     if trust["contest"] == "simple":
         alerts.append(("A simple model says this.", f"The chances come from {trust['selected']}."))
     if not trust["promoted"]:

@@ -18,6 +18,7 @@ __all__ = [
     "MODEL_METRICS",
     "TERMS",
     "factor",
+    "glossary",
     "inline",
     "model",
     "plain",
@@ -46,8 +47,8 @@ FACTORS = {
     "resolution": "Whether problems get solved",
     "effort": "How much trouble it is for them",
     "satisfaction": "What they say of us",
-    "loyalty": "Loyalty programme",
-    "contact": "How they reach us",
+    "loyalty": "Loyalty and recommendation",
+    "contact": "When and how we contact them",
     "pricing": "Prices and discounts",
     "billing": "Bills and payments",
     "product": "What they buy and send back",
@@ -56,7 +57,21 @@ FACTORS = {
     "profile": "Who they are and where they buy",
 }
 
+FACTORS_OF = {
+    "subscription": {
+        "lifecycle": "How long they have subscribed, and when they renew",
+        "product": "The product and their plan",
+        "profile": "Who they are",
+    },
+    "label": {"profile": "Who they are and what they have"},
+}
+"""Other names, where a kind of leaving needs them."""
+
 MODELS = {
+    "kaplan_meier": "the age of subscriptions alone",
+    "sbg": "the age of subscriptions alone, smoothed",
+    "logistic_subscription": "a simple formula on the age, price and renewal of subscriptions",
+    "logistic_attributes": "a simple formula on every attribute",
     "base_rate": "the usual leaving rate for everybody",
     "recency_rule": "a rule on days since the last purchase",
     "btyd": "the rhythm of past purchases alone",
@@ -114,9 +129,15 @@ _PLAIN = {
 }
 
 
-def factor(name: str) -> str:
-    """Name an experience factor."""
-    return FACTORS.get(name, name)
+def glossary(kind: str) -> dict[str, str]:
+    """Explain the terms that a report on this kind of leaving uses."""
+    lapsed = "Long gone (lapsed)"
+    return {k: v for k, v in GLOSSARY.items() if k != lapsed or kind == "inactivity"}
+
+
+def factor(name: str, kind: str = "inactivity") -> str:
+    """Name an experience factor, as it reads for a kind of leaving."""
+    return FACTORS_OF.get(kind, {}).get(name) or FACTORS.get(name, name)
 
 
 def model(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Who is asked about, and what happened to them: population, churn label, later purchases."""
+"""Leaving without a contract: who is asked about, the label, and later purchases."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from tenure.config import ChurnConfig
+from tenure.contract import TABLES
 from tenure.cutoffs import cutoff_table
-from tenure.snapshot import bought, during, final, ledger, seen, versions
+from tenure.snapshot import bought, during, final, ledger, versions
 
-__all__ = ["bought_within", "eligible", "known_customers", "outcomes", "with_labels"]
+__all__ = ["bought_within", "eligible", "outcomes", "with_labels"]
 
 
 def bought_within(matrix: pd.DataFrame, days: int | None) -> np.ndarray:
@@ -28,13 +29,6 @@ def bought_within(matrix: pd.DataFrame, days: int | None) -> np.ndarray:
 def eligible(matrix: pd.DataFrame, churn: ChurnConfig) -> np.ndarray:
     """Tell who can leave at all: those who bought within `active_within_days`."""
     return bought_within(matrix, churn.active_days)
-
-
-def known_customers(tables: Mapping[str, ir.Table], day: dt.date, zone: ZoneInfo) -> pd.Series:
-    """List the ids with any row known before the cutoff, in order."""
-    rows = seen(tables["transactions"], ibis.memtable(cutoff_table([day], zone)), "ts")
-    ids = rows.select("customer_id").distinct().order_by("customer_id").to_pyarrow()
-    return pd.Series(ids["customer_id"].to_pylist(), dtype="str")
 
 
 def outcomes(
@@ -55,7 +49,7 @@ def outcomes(
         customer with money in the window, ordered by customer and cutoff.
     """
     cuts = ibis.memtable(cutoff_table(days, zone, label=(gap_days, horizon_days)))
-    log = ledger(final(versions(tables["transactions"], "transaction_id")))
+    log = ledger(final(versions(tables["transactions"], TABLES["transactions"])))
     rows = during(log, cuts, "ts")
     counted = rows.group_by("customer_id", cutoff="cutoff_day").agg(
         purchase_days=rows.day.nunique(where=bought(rows)),

@@ -1,0 +1,26 @@
+"""The one YAML file a user writes, read safely and checked as a whole."""
+
+from tenure.config.loading import load_config
+from tenure.config.sections import (
+    AttributeConfig,
+    ChurnConfig,
+    ClvConfig,
+    ColumnMap,
+    Config,
+    CutoffsConfig,
+    DataConfig,
+    ExperienceConfig,
+    FeaturesConfig,
+    GoalConfig,
+    MilestoneConfig,
+    ModelConfig,
+    ScaleConfig,
+    TableConfig,
+    is_address,
+)
+
+__all__ = [
+    "AttributeConfig", "ChurnConfig", "ClvConfig", "ColumnMap", "Config", "CutoffsConfig",
+    "DataConfig", "ExperienceConfig", "FeaturesConfig", "GoalConfig", "MilestoneConfig",
+    "ModelConfig", "ScaleConfig", "TableConfig", "is_address", "load_config",
+]  # fmt: skip

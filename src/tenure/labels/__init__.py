@@ -1,0 +1,28 @@
+"""Who is asked about, and what happened to them, for each kind of leaving."""
+
+from tenure.labels.inactivity import bought_within, eligible, outcomes, with_labels
+from tenure.labels.people import (
+    beside,
+    customer_labels,
+    known_customers,
+    statuses,
+    treated,
+    with_outcome,
+)
+from tenure.labels.subscription import departures, durations, standing
+
+__all__ = [
+    "beside",
+    "bought_within",
+    "customer_labels",
+    "departures",
+    "durations",
+    "eligible",
+    "known_customers",
+    "outcomes",
+    "standing",
+    "statuses",
+    "treated",
+    "with_labels",
+    "with_outcome",
+]
