@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=2, help="the best of so many runs")
     parser.add_argument("--large", action="store_true", help="only 50 M transactions (minutes)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--memory", default="4GB", help="the engine's limit")
+    parser.add_argument("--memory", default="2500MB", help="the engine's limit")
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()) / "tenure-benchmark"
     )

@@ -50,7 +50,7 @@ COLUMNS = {
     "events": {"customer_id": "id", "ts": "instant", "event": "text", "group": "text",
                "day": "day"},
     "treatments": {"customer_id": "id", "ts": "instant", "campaign": "text", "treated": "flag",
-                   "randomised": "flag", "day": "day"},
+                   "randomised": "flag", "cost": "money", "day": "day"},
 }  # fmt: skip
 DAYS = {"transactions": ("day", "ts"), "interactions": ("day", "opened_at"),
         "subscriptions": ("day", "started_at"), "events": ("day", "ts"),
@@ -156,7 +156,8 @@ def rows_of(seed=5, people=70):
     ]  # fmt: skip
     treated = [
         {"customer_id": who, "ts": d.moment(), "campaign": campaign,
-         "treated": d.one(True, False), "randomised": d.one(True, True, True, False, None)}
+         "treated": d.one(True, False), "randomised": d.one(True, True, True, False, None),
+         "cost": d.one(None, Decimal("1.5"), Decimal("0.75"))}
         for who in ids for campaign in ("spring", "fall")
     ]  # fmt: skip
     people = [
@@ -339,6 +340,7 @@ ORACLE = {
     "treated_return_rate": LOT.format(y=CAME) + " AND treated",
     "control_return_rate": LOT.format(y=CAME) + " AND NOT treated",
     "campaign_lift": None,
+    "campaign_cost": "SELECT mon(ts) AS month, campaign, customer_id, cost AS y FROM treatments WHERE treated AND cost IS NOT NULL AND ts < {e}",
     "active_subscribers": MRR.format(y="1 AS y", w="z > 0"),
     "gross_revenue_retention": MRR.format(y="least(a, z) AS y, a AS x", w="a > 0"),
     "net_revenue_retention": MRR.format(y="z AS y, a AS x", w="a > 0"),

@@ -62,3 +62,16 @@ def campaign_lift(t: ir.Table) -> Any:
     """Return rate of those reached minus return rate of the control group; drawn by lot, so the
     campaign is the cause."""
     return t.came, t.treated
+
+
+@rows("treatments.cost", by=("campaign",))
+def contacts_paid(world: World) -> ir.Table:
+    """Customers reached by a campaign, with what that cost."""
+    t = world.tables["treatments"].filter(lambda t: t.treated & t.cost.notnull())
+    return t.select("customer_id", "campaign", "cost", month=world.month(t.ts))
+
+
+@figure(contacts_paid, "mean", unit="currency", by=("campaign",))
+def campaign_cost(t: ir.Table) -> Any:
+    """Cost of a campaign divided by the customers it reached, where a cost is given."""
+    return t.cost
