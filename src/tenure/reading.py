@@ -128,8 +128,8 @@ def _unclear_dates(column: str, said: str, counts: Counter[str]) -> list[str]:
         return []
     problem = (
         f"{said}: {n:,} of {counts['rows']:,} rows have dates that may be day/month or "
-        f"month/day. Say which: formats: {{{said}: '%d/%m/%Y'}} or '%m/%d/%Y', with %H:%M if "
-        "there is a time."
+        f"month/day. Say which: formats: {{{said}: '%d/%m/%Y'}} or '%m/%d/%Y', with the sign that "
+        "stands between ('%d.%m.%Y'), and with %H:%M if there is a time."
     )
     return [problem]
 

@@ -129,6 +129,7 @@ def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
         "holdout": {
             "horizon_days": value.horizon_days,
             "origin": None if value.origin is None else str(value.origin),
+            "unit": "revenue",  # what came is held against what was said, before any margin
             **model.get("value", {}),
             "purchases": model.get("purchases", {}),
         },

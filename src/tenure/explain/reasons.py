@@ -26,7 +26,8 @@ def phrase(column: Column) -> str:
     level = "" if column.level is None else f" ({column.level})"
     made = FEATURES.get(column.feature)
     rows = VIEWS[made.view].rows if made else "rows"
-    return f"{column.description}{level}{_window(column.window, rows)}"
+    pause = "," if "," in column.description and column.window is not None else ""
+    return f"{column.description}{level}{pause}{_window(column.window, rows)}"
 
 
 def _window(window: Window, rows: str) -> str:

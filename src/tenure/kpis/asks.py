@@ -22,8 +22,9 @@ def _asked(world: World) -> ir.Table:
     """Return the contacts with a topic; `request` is the topic of those that ask for something."""
     t = from_customers(world.tables["interactions"])
     t = t.filter(t.topic.notnull())
-    kind = world.column(t, "kind", "string")
-    return t.mutate(request=(kind == "request").ifelse(t.topic, ibis.null("string")))
+    nothing = ibis.null("string")
+    has_kind = "kind" in t.columns
+    return t.mutate(request=(t.kind == "request").ifelse(t.topic, nothing) if has_kind else nothing)
 
 
 @rows("interactions.topic", by=_GROUPS)

@@ -187,7 +187,8 @@ def _drivers(drivers: Json, scored: pd.DataFrame, kind: str) -> Json:
 
 def _spread(direction: Any) -> str | None:
     known = writing.finite(direction)
-    return None if known is None or abs(known) < LEAST_POINTS else writing.points(known)
+    # where the worst-placed leave less, the exposure is no account of what the factor does
+    return None if known is None or known < LEAST_POINTS else writing.points(known)
 
 
 def _inputs(features: list[Json]) -> list[Json]:

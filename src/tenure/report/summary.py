@@ -146,7 +146,7 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
     names = (("mae", 2), ("rmse", 2), ("bias", 3), ("spearman", 3), ("gini", 3))
     rows = {f"> {clv['family']}": hold, **clv["baselines"]}
     lines = [
-        f"Value    {unit} ({clv['unit']}) over the {hold['horizon_days']} days after "
+        f"Value    {unit} (revenue) over the {hold['horizon_days']} days after "
         f"{hold['origin']}, everybody ever seen",
         "",
         *_table(
@@ -166,7 +166,7 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
     column = f"clv_{config.clv.horizon_days}d"
     total, risk = scores[column].sum(), scores["value_at_risk"].sum()
     lines.append(
-        f"  next {config.clv.horizon_days} days: {total:,.0f} {unit} expected of "
+        f"  next {config.clv.horizon_days} days: {total:,.0f} {unit} ({clv['unit']}) expected of "
         f"{len(scores):,} customers; {risk:,.0f} at risk among the "
         f"{int((scores['status'] == 'scored').sum()):,} who may leave (model only, no interval yet)"
     )
