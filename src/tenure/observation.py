@@ -113,7 +113,8 @@ def _fell_silent(con: Any, kept: ir.Table, name: str, until: dt.date) -> dt.date
     A table shares the end of the label's table unless it has been silent before that end for more
     than three times its longest earlier gap.
     """
-    days = [d for d in _days(con, kept, _start_day(name, kept)) if d < until]
+    # the end of a subscription is an event too
+    days = [d for d in _days(con, kept, _start_day(name, kept), "ended_day") if d < until]
     longest = _longest(days)
     if longest is None or (until - days[-1]).days <= 3 * longest:
         return None

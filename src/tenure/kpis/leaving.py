@@ -44,6 +44,8 @@ def meaning(world: World) -> str:
 def _months(world: World) -> list[dt.date]:
     """Return the months on whose first day the outcome is known."""
     known = dt.timedelta(days=world.config.churn.complete_days)
+    if world.config.churn.table not in world.spans:  # nothing before the end of observation
+        return []
     first, until = world.spans[world.config.churn.table]
     inside = [m for m in world.months() if m + known <= until]
     return [m for m in inside if m > first]
