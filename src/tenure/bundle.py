@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,22 +22,32 @@ from tenure.models.btyd import PurchaseModel, p_alive
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import BTYD, KAPLAN_MEIER, LARGEST_LOG_ODDS, SBG, Candidate
 from tenure.models.purchases import expected_purchases, log_odds_no_purchase
+from tenure.models.shift import Shift
 from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel, spend_per_purchase
 from tenure.value import clv, combine, conditional_values, value_at_risk
 
-__all__ = ["Bundle", "Timing", "inputs"]
+__all__ = ["Bundle", "Timing", "described", "inputs"]
 
 Timing = PurchaseModel | SpellTiming
 
 DAY_TYPE = "datetime64[us]"
 AGE = "subscription_age_days"
+ALIVE, EXPECTED = "btyd_p_alive", "btyd_expected_purchases"
 
 ADDED: Mapping[str, tuple[Column, ...]] = {
     "inactivity": (
         Column(
             BTYD, BTYD, None, None, "log-odds", "engagement",
             "Chance of staying away, by the rhythm of past purchases", 1,
+        ),
+        Column(
+            ALIVE, ALIVE, None, None, "share", "engagement",
+            "Chance of still being a customer, by the rhythm of past purchases", -1,
+        ),
+        Column(
+            EXPECTED, EXPECTED, None, None, "count", "engagement",
+            "Purchases expected within the horizon, by the rhythm of past purchases", -1,
         ),
     ),
     "subscription": (
@@ -84,24 +94,26 @@ def inputs(
             f"missing: {', '.join(map(repr, absent[:5]))}. Score data with the columns it was "
             "trained on, or train again."
         )
-    said = _timing_says(matrix, timing, churn)
-    return matrix[names].assign(
-        **{k: np.clip(v, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS) for k, v in said.items()}
-    )
+    return matrix[names].assign(**_timing_says(matrix, timing, churn))
 
 
 def _timing_says(
     matrix: pd.DataFrame, timing: Timing | None, churn: ChurnConfig
 ) -> dict[str, np.ndarray]:
-    """Return the log-odds of leaving by timing alone, by column."""
+    """Return what timing alone says: leaving in log-odds, and of purchases what is behind it."""
     if churn.kind == "label":
         return {}
     if churn.kind == "inactivity":
-        odds = np.zeros(len(matrix))
-        if isinstance(timing, PurchaseModel) and len(matrix):
-            x, t_x, T = (matrix[c].to_numpy() for c in ("frequency", "recency", "T"))
-            odds = log_odds_no_purchase(timing, x, t_x, T, churn.horizon_days, churn.gap_days)
-        return {BTYD: odds}
+        if not isinstance(timing, PurchaseModel) or matrix.empty:
+            nothing = np.full(len(matrix), np.nan)
+            return {BTYD: np.zeros(len(matrix)), ALIVE: nothing, EXPECTED: nothing}
+        x, t_x, T = (matrix[c].to_numpy() for c in ("frequency", "recency", "T"))
+        odds = log_odds_no_purchase(timing, x, t_x, T, churn.horizon_days, churn.gap_days)
+        return {
+            BTYD: _bounded(odds),
+            ALIVE: p_alive(timing, x, t_x, T),
+            EXPECTED: expected_purchases(timing, x, t_x, T, churn.horizon_days),
+        }
     if not isinstance(timing, SpellTiming):
         return {name: np.full(len(matrix), np.nan) for name in (KAPLAN_MEIER, SBG)}
     age = matrix[AGE].to_numpy(dtype=np.float64)
@@ -110,7 +122,16 @@ def _timing_says(
         KAPLAN_MEIER: timing.kaplan_meier.p_end(age, *window),
         SBG: timing.sbg.p_end(age, *window),
     }
-    return {k: logit(np.clip(p, 1e-9, 1 - 1e-9)) for k, p in chances.items()}
+    return {k: _bounded(logit(np.clip(p, 1e-9, 1 - 1e-9))) for k, p in chances.items()}
+
+
+def _bounded(log_odds: np.ndarray) -> np.ndarray:
+    return np.asarray(np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
+
+
+def described(schema: Schema, churn: ChurnConfig) -> dict[str, Column]:
+    """Say what each input of the churn models is."""
+    return {c.name: c for c in (*columns_of(schema), *ADDED[churn.kind])}
 
 
 @dataclass(frozen=True)
@@ -119,8 +140,9 @@ class Bundle:
 
     Attributes
     ----------
-    candidate, calibrator
-        The selected churn model and the map from its margins to probabilities.
+    candidate, calibrator, shift
+        The selected churn model, the map from its margins to probabilities, and how far the
+        leaving rate of a day is expected to lie from that of the days it learnt from.
     timing : Timing or None
         MBG/NBD behind the column `btyd_log_odds`, or how long subscriptions last; None where the
         data could not carry it.
@@ -142,6 +164,7 @@ class Bundle:
 
     candidate: Candidate
     calibrator: Calibrator
+    shift: Shift
     timing: Timing | None
     purchases: PurchaseModel | None
     spend: SpendModel | None
@@ -157,15 +180,19 @@ class Bundle:
     @cached_property
     def columns(self) -> dict[str, Column]:
         """What each input is."""
-        return {c.name: c for c in (*columns_of(self.schema), *ADDED[self.churn.kind])}
+        return described(self.schema, self.churn)
 
     def inputs(self, matrix: pd.DataFrame) -> pd.DataFrame:
         """Return what the churn model sees of a feature matrix."""
         return inputs(matrix, self.schema, self.timing, self.churn)
 
-    def explain(self, X: pd.DataFrame) -> Explained:
-        """Take the churn probability of each row apart."""
-        return explain(self.candidate, self.calibrator, X)
+    def calibrator_at(self, day: dt.date | None) -> Calibrator:
+        """Return the calibrator of a day."""
+        return replace(self.calibrator, shift=self.shift.at(day))
+
+    def explain(self, X: pd.DataFrame, day: dt.date | None) -> Explained:
+        """Take the churn probability of each row apart, as of a day (None: nothing is dated)."""
+        return explain(self.candidate, self.calibrator_at(day), X)
 
     def score(self, matrix: pd.DataFrame, known: pd.Series) -> pd.DataFrame:
         """Score a feature matrix, one row a customer, in order of their ids.
@@ -212,8 +239,8 @@ class Bundle:
                 index=here.index, columns=["risk_band", *REASONS], dtype="object"
             )
             return nothing.assign(churn_probability=np.empty(0))
-        X = self.inputs(here)
-        explained = self.explain(X)
+        X, cutoff = self.inputs(here), here["cutoff"].iloc[0]
+        explained = self.explain(X, None if pd.isna(cutoff) else cutoff.date())
         raised = explained.points.sum(axis=1).to_numpy() > 0
         words = reasons(explained.points, X, self.usual, self.columns, raised)
         p = explained.probability

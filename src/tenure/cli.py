@@ -15,6 +15,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from tenure.config import Config, load_config
 from tenure.errors import ConfigError, TenureError
@@ -39,14 +48,29 @@ def _say(text: str, value: Any, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def _progress() -> Iterator[Callable[..., None]]:
     """Yield what tells the terminal how far we are; silent where nobody watches."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda _: None
+        yield lambda *_: None
         return
-    with console.status("starting") as status:
-        yield lambda text: status.update(text)
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        stage = ""
+
+        def tell(text: str, done: int | None = None, total: int | None = None) -> None:
+            nonlocal stage
+            kind = text.split(" at ")[0].split(":")[0]
+            if kind != stage:  # the time left is that of the stage
+                bar.reset(task, total=total)
+                stage = kind
+            bar.update(task, description=text, completed=done or 0, total=total)
+
+        yield tell
 
 
 def _day(text: str | None, option: str) -> dt.date | None:

@@ -19,6 +19,7 @@ from tenure.features.schema import Schema
 from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import Calibrator
 from tenure.models.churn import load_candidate
+from tenure.models.shift import Shift
 from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel
 
@@ -32,11 +33,12 @@ LIBRARIES = ("lightgbm", "scikit-learn", "numpy")
 def save(bundle: Bundle, folder: Path) -> None:
     """Write the bundle's files, their checksums last."""
     folder.mkdir(parents=True, exist_ok=True)
-    churn, booster = _take_booster(bundle.candidate.to_json())
-    if booster is not None:
-        (folder / BOOSTER).write_text(booster, encoding="utf-8")
+    churn, boosters = _take_boosters(bundle.candidate.to_json())
+    for name, text in boosters.items():
+        (folder / name).write_text(text, encoding="utf-8")
     _write(folder / "churn.json", churn)
     _write(folder / "calibrator.json", bundle.calibrator.to_json())
+    _write(folder / "shift.json", bundle.shift.to_json())
     _write(
         folder / "clv.json",
         {
@@ -75,14 +77,13 @@ def load(folder: Path) -> Bundle:
         If a file is missing, was altered, or does not say what it should.
     """
     _verify(folder)
-    churn = _read(folder / "churn.json")
-    if (folder / BOOSTER).exists():
-        churn = _give_booster(churn, (folder / BOOSTER).read_text(encoding="utf-8"))
+    churn = _give_boosters(_read(folder / "churn.json"), folder)
     values, about = _read(folder / "clv.json"), _read(folder / "schema.json")
     try:
         return Bundle(
             candidate=load_candidate(churn),
             calibrator=Calibrator.from_json(_read(folder / "calibrator.json")),
+            shift=Shift.from_json(_read(folder / "shift.json")),
             timing=_timing(values["timing"]),
             purchases=_maybe(PurchaseModel, values["purchases"]),
             spend=_maybe(SpendModel, values["spend"]),
@@ -123,28 +124,31 @@ def _day(stored: str | None) -> dt.date | None:
     return None if stored is None else dt.date.fromisoformat(stored)
 
 
-def _take_booster(stored: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Move the booster's text out of the JSON, into a file of its own."""
-    booster = None
+def _take_boosters(stored: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Move the boosters' texts out of the JSON, each into a file of its own."""
+    files: dict[str, str] = {}
+
+    def given(text: str) -> dict[str, str]:
+        name = BOOSTER if not files else BOOSTER.replace(".", f"-{len(files) + 1}.")
+        files[name] = text
+        return {"file": name}
 
     def walk(value: Any) -> Any:
-        nonlocal booster
         if isinstance(value, dict):
-            if isinstance(value.get("model"), str):
-                booster = value["model"]
-                value = {**value, "model": {"file": BOOSTER}}
+            if "boosters" in value:
+                return {**value, "boosters": [given(text) for text in value["boosters"]]}
             return {k: walk(v) for k, v in value.items()}
         return [walk(v) for v in value] if isinstance(value, list | tuple) else value
 
-    return walk(stored), booster
+    return walk(stored), files
 
 
-def _give_booster(stored: Any, text: str) -> Any:
-    if stored == {"file": BOOSTER}:
-        return text
+def _give_boosters(stored: Any, folder: Path) -> Any:
     if isinstance(stored, dict):
-        return {k: _give_booster(v, text) for k, v in stored.items()}
-    return [_give_booster(v, text) for v in stored] if isinstance(stored, list) else stored
+        if set(stored) == {"file"}:  # the manifest has vouched for what stands in the folder
+            return (folder / Path(stored["file"]).name).read_text(encoding="utf-8")
+        return {k: _give_boosters(v, folder) for k, v in stored.items()}
+    return [_give_boosters(v, folder) for v in stored] if isinstance(stored, list) else stored
 
 
 def _write(path: Path, value: Any) -> None:

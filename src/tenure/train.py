@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from tenure import labels, results
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
-from tenure.bundle import Bundle, Timing
+from tenure.backtest.calibrating import calibrate
+from tenure.backtest.shifts import measured_shifts
+from tenure.bundle import Bundle, Timing, described
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.explain.points import drivers, explain
@@ -24,6 +26,7 @@ from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
 from tenure.models.churn import fit_candidates
 from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.shift import NO_SHIFT, Shift
 from tenure.models.spend import SpendModel
 from tenure.outputs import check_writable, staged_folder, write_table
 from tenure.population import RFM, Population, prepare
@@ -35,7 +38,8 @@ from tenure.track import Tracking, champion_version
 
 __all__ = ["Trained", "train"]
 
-Progress = Callable[[str], None]
+Progress = Callable[..., None]
+"""Told what is being done and, where that is known, how much is done and of how much."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Trained:
     summary: str
 
 
-def train(config: Config, config_file: Path, *, progress: Progress = lambda _: None) -> Trained:
+def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: None) -> Trained:
     """Train, evaluate, explain, track.
 
     Parameters
@@ -58,7 +62,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
     config_file : Path
         Its file, kept with the run.
     progress : callable
-        Told what is being done.
+        Told what is being done and, where that is known, how much is done and of how much.
 
     Returns
     -------
@@ -82,7 +86,9 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
         progress("building features")
         ready = prepare(sources, config)
         judge = fold_backtest if config.churn.kind == "label" else churn_backtest
-        churn = judge.run(ready.X, ready.rows, config, progress=progress)
+        columns = described(ready.schema, config.churn)
+        directions = {name: c.direction for name, c in columns.items() if c.direction}
+        churn = judge.run(ready.X, ready.rows, config, directions=directions, progress=progress)
         progress("evaluating")
         churn_part = results.churn_figures(churn, ready, config)
         gate = churn_part["gate"]
@@ -127,10 +133,10 @@ def _write(
     bundle, found = final.bundle, _drivers(final, ready, config)
     scores = bundle.score(ready.today, ready.known)
     html = page(metrics, found, scores, config, bundle.band_limits())
-    booster = final.lightgbm.to_json()["model"]
+    boosters = final.lightgbm.to_json()["boosters"]
     with staged_folder(config.out) as folder:
         save(bundle, folder / "bundle")
-        (folder / "lightgbm.txt").write_text(booster, encoding="utf-8")
+        (folder / "lightgbm.txt").write_text("\n".join(boosters), encoding="utf-8")
         (folder / "config.yaml").write_bytes(config_file.read_bytes())
         (folder / "report.html").write_text(html, encoding="utf-8")
         results.write_json(folder / "drivers.json", found)
@@ -175,15 +181,19 @@ def _final(
         timing, purchases, spend, notes = _value_models(ready.today, value)
     names = dict.fromkeys((churn.selected, "lightgbm"))
     fitted = fit_candidates(
-        ready.X, ready.rows["churned"], seed=config.model.seed, kind=config.churn.kind, names=names
-    )
+        ready.X, ready.rows["churned"], seed=config.model.seed, kind=config.churn.kind,
+        names=names, settings=churn.settings,
+    )  # fmt: skip
     calibrators = {
-        name: churn_backtest.calibrate(name, churn.margins, ready.days, ready.as_of, config)
-        for name in names
+        name: calibrate(name, churn.margins, ready.days, ready.as_of, config) for name in names
     }
+    shifts = dict[str, Shift]()
+    if churn.shift["corrected"]:
+        shifts = measured_shifts(ready.X, ready.rows, config, churn.settings)
     bundle = Bundle(
         candidate=fitted[churn.selected],
         calibrator=calibrators[churn.selected],
+        shift=shifts.get(churn.selected, NO_SHIFT),
         timing=timing,
         purchases=purchases,
         spend=spend,
@@ -196,7 +206,8 @@ def _final(
         base_rate=float(ready.rows["churned"].mean()),
         trained_until=ready.as_of,
     )
-    return _Final(bundle, fitted["lightgbm"], calibrators["lightgbm"], notes)
+    here = shifts.get("lightgbm", NO_SHIFT).at(ready.as_of)
+    return _Final(bundle, fitted["lightgbm"], replace(calibrators["lightgbm"], shift=here), notes)
 
 
 def _value_models(
@@ -226,7 +237,7 @@ def _drivers(final: _Final, ready: Population, config: Config) -> dict[str, Any]
     bundle = final.bundle
     here = ready.today[labels.statuses(ready.today, config.churn) == "scored"]
     X = ready.X if here.empty else bundle.inputs(here)  # nobody at stake: the training rows
-    model, explained = bundle.candidate, bundle.explain(X)
+    model, explained = bundle.candidate, bundle.explain(X, ready.as_of)
     if explained.log_odds.shape[1] < 2:  # a model of one number has no drivers to tell apart
         model = final.lightgbm
         explained = explain(model, final.lightgbm_calibrator, X)

@@ -26,6 +26,7 @@ data:
   tables:
     transactions: {path: data.csv}
 churn: {horizon_days: 30}
+model: {tuning_trials: 2}
 cutoffs: {every_days: 30, count: 4}
 """
 # ids that are text, whatever they look like; the first four would run in a spreadsheet

@@ -22,6 +22,7 @@ data:
   tables:
     subscriptions: {path: subscriptions.csv}
 churn: {kind: subscription, horizon_days: 30, grace_days: 7}
+model: {tuning_trials: 2}
 cutoffs: {every_days: 30, count: 5}
 """
 LABELS = """\

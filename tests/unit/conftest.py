@@ -12,7 +12,10 @@ from tenure.features.schema import Schema
 from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import fit
 from tenure.models.churn import fit_candidates
+from tenure.models.shift import Shift
 from tenure.models.spend import SpendModel
+
+DAYS = tuple(dt.date(2025, month, 1) for month in (1, 2, 3))
 
 
 def features(schema, n=400, seed=0):
@@ -44,6 +47,7 @@ def bundle_of(name="lightgbm", seed=0):
     return Bundle(
         candidate=candidate,
         calibrator=fit("sigmoid", candidate.margin(X), left.astype(int)),
+        shift=Shift(DAYS, (0.1, -0.1, 0.05), (0.02, 0.02, 0.02)),
         timing=timing,
         purchases=timing,
         spend=spend,

@@ -9,7 +9,8 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from tenure.errors import DataError, ModelError
-from tenure.models.churn import CANDIDATES, fit_candidates, fit_lightgbm, load_candidate
+from tenure.models.churn import CANDIDATES, UNCONSTRAINED, fit_candidates, load_candidate
+from tenure.models.trees import Settings, fit_lightgbm
 
 NAMES = list(CANDIDATES)
 
@@ -208,15 +209,15 @@ def test_constant_and_empty_columns_are_harmless(data):
 
 def test_two_fits_with_one_seed_are_identical(data):
     first, second = (fit_lightgbm(*data, seed=3) for _ in range(2))
-    assert first.model == second.model
-    assert fit_lightgbm(*data, seed=4).model != first.model
+    assert first.boosters == second.boosters
+    assert fit_lightgbm(*data, seed=4).boosters != first.boosters
 
 
 def test_the_thread_count_does_not_change_the_trees():
     X, y = sample(20_000)
     few = {"num_iterations": 20}
-    one = fit_lightgbm(X, y, seed=3, parameters=few)
-    two = fit_lightgbm(X, y, seed=3, parameters={**few, "num_threads": 2})
+    one = fit_lightgbm(X, y, seed=3, settings=Settings(few))
+    two = fit_lightgbm(X, y, seed=3, settings=Settings({**few, "num_threads": 2}))
     np.testing.assert_array_equal(one.margin(X), two.margin(X))
 
 
@@ -230,6 +231,60 @@ def test_shared_fits_equal_separate_ones(fitted, data):
 def test_blend_is_the_mean_in_log_odds(fitted, data):
     mean = (fitted["lightgbm"].margin(data[0]) + fitted["logistic_rfm_btyd"].margin(data[0])) / 2
     np.testing.assert_array_equal(fitted["blend"].margin(data[0]), mean)
+
+
+def test_a_blend_takes_the_share_it_is_given(data):
+    fitted = fit_candidates(*data, seed=7, settings=Settings(share=0.75))
+    parts = [fitted[n].margin(data[0]) for n in ("lightgbm", "logistic_rfm_btyd")]
+    np.testing.assert_allclose(
+        fitted["blend"].margin(data[0]), 0.75 * parts[0] + 0.25 * parts[1], rtol=0, atol=1e-12
+    )
+
+
+def test_a_bag_is_the_mean_of_its_boosters_and_explains_itself(data):
+    X, y = data
+    bag = fit_lightgbm(X, y, seed=3, settings=Settings({"num_iterations": 20}, seeds=3))
+    first = fit_lightgbm(X, y, seed=3, settings=Settings({"num_iterations": 20}))
+    assert len(set(bag.boosters)) == 3
+    assert bag.boosters[0] == first.boosters[0]
+    alone = [type(bag)(bag.columns, (text,)).margin(X) for text in bag.boosters]
+    np.testing.assert_allclose(bag.margin(X), np.mean(alone, axis=0), rtol=0, atol=1e-12)
+    parts, base = bag.contributions(X)
+    np.testing.assert_allclose(parts.sum(axis=1) + base, bag.margin(X), rtol=0, atol=1e-6)
+    assert load_candidate(json.loads(json.dumps(bag.to_json()))) == bag
+
+
+def test_directions_hold_everywhere_and_what_they_cost_can_be_seen(data):
+    X, y = data
+    settings = Settings({"num_iterations": 60}, directions={"days_since_last_purchase": -1})
+    names = ("lightgbm", UNCONSTRAINED)
+    fitted = fit_candidates(X, y, seed=3, names=names, settings=settings)
+
+    def slopes(model):
+        grid = np.linspace(0, 90, 40)
+        rows = X.iloc[:50].loc[np.repeat(X.index[:50], grid.size)]
+        rows = rows.assign(days_since_last_purchase=np.tile(grid, 50))
+        return np.diff(model.margin(rows).reshape(50, grid.size), axis=1)
+
+    assert (slopes(fitted["lightgbm"]) <= 1e-12).all()  # the data say the opposite
+    assert (slopes(fitted[UNCONSTRAINED]) > 0.01).any()
+    assert fitted[UNCONSTRAINED].name == UNCONSTRAINED
+
+
+@pytest.mark.parametrize("weight", [5.0, "balanced"])
+def test_class_weights_are_taken_out_of_the_chances_again(data, weight):
+    """Weighted learning raises every chance; corrected back, they add up to the leavers again."""
+    X, y = data
+    rare = np.flatnonzero((y == 0) | (np.arange(len(y)) % 4 == 0))
+    X, y = X.iloc[rare].reset_index(drop=True), y[rare]
+    model = fit_lightgbm(X, y, seed=3, settings=Settings(class_weight=weight))
+    raised = type(model)(model.columns, model.boosters)
+    assert expit(raised.margin(X)).mean() > 1.4 * y.mean()
+    assert expit(model.margin(X)).mean() == pytest.approx(y.mean(), rel=0.2)
+    w = 5.0 if weight == 5.0 else (y == 0).sum() / (y == 1).sum()
+    np.testing.assert_allclose(raised.margin(X) - model.margin(X), np.log(w), rtol=0, atol=1e-9)
+    parts, base = model.contributions(X)
+    np.testing.assert_allclose(parts.sum(axis=1) + base, model.margin(X), rtol=0, atol=1e-6)
 
 
 def test_unknown_kinds_are_refused():

@@ -20,19 +20,19 @@ def X(bundle, make_features):
 @pytest.mark.parametrize("name", sorted(CANDIDATES))
 def test_contributions_add_up_to_the_margin_of_every_customer(make_bundle, X, name):
     bundle = make_bundle(name)
-    said = bundle.explain(X)
+    said = bundle.explain(X, None)
     total = said.log_odds.sum(axis=1).to_numpy() + said.base
     np.testing.assert_allclose(total, bundle.candidate.margin(X), atol=1e-6)
 
 
 def test_points_add_up_to_the_distance_from_the_typical_chance(bundle, X):
-    said = bundle.explain(X)
+    said = bundle.explain(X, None)
     total = said.points.sum(axis=1).to_numpy() / 100
     np.testing.assert_allclose(total, said.probability - said.typical, atol=1e-6)
 
 
 def test_points_follow_the_formula_of_the_definitions(bundle, X):
-    said = bundle.explain(X)
+    said = bundle.explain(X, None)
     g = bundle.calibrator.probability
     margin = bundle.candidate.margin(X)
     scale = (g(margin) - g(np.array([said.base]))) / (margin - said.base)
@@ -82,10 +82,10 @@ def test_factors_sum_signed_points_before_anything_absolute():
 
 
 def test_drivers_come_strongest_first(bundle, X):
-    found = drivers(bundle.explain(X), X, bundle.columns)
+    found = drivers(bundle.explain(X, None), X, bundle.columns)
     strength = [d["churn_points"] for d in found]
     assert strength == sorted(strength, reverse=True)
-    points = by_factor(bundle.explain(X).points, bundle.columns)
+    points = by_factor(bundle.explain(X, None).points, bundle.columns)
     for d in found:
         assert d["churn_points"] == pytest.approx(points[d["factor"]].abs().mean())
 
@@ -123,7 +123,7 @@ class TestReasons:
         assert pd.isna(said["reason_3"])
 
     def test_every_sentence_agrees_with_the_sign(self, bundle, X):
-        said = bundle.explain(X)
+        said = bundle.explain(X, None)
         raised = said.points.sum(axis=1).to_numpy() > 0
         words = reasons(said.points, X, bundle.usual, bundle.columns, raised)
         for i, up in enumerate(raised):

@@ -16,7 +16,15 @@ from tenure.errors import ModelError
 from tenure.models.churn import CANDIDATES
 from tenure.storage import library_warnings, load, save
 
-FILES = ["calibrator.json", "churn.json", "clv.json", "manifest.json", "model.lgb", "schema.json"]
+FILES = [
+    "calibrator.json",
+    "churn.json",
+    "clv.json",
+    "manifest.json",
+    "model.lgb",
+    "schema.json",
+    "shift.json",
+]
 
 
 @pytest.fixture

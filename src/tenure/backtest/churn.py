@@ -9,34 +9,31 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.metrics import log_loss
-from sklearn.model_selection import GroupKFold
 
+from tenure.backtest.calibrating import at_days, calibrate, cross_calibrated_losses, loss
 from tenure.backtest.classes import LEAST_RARER, check_classes
+from tenure.backtest.samples import held_out
+from tenure.backtest.shifts import corrected, measured_shifts
+from tenure.backtest.tuning import tune
 from tenure.config import Config
 from tenure.cutoffs import complete_for
-from tenure.models.calibration import Calibrator, Kind, choose, fit
-from tenure.models.churn import ROSTERS, fit_candidates
+from tenure.models.churn import ROSTERS, UNCONSTRAINED, fit_candidates
+from tenure.models.trees import Settings
 
-__all__ = [
-    "MOST_TESTS",
-    "Backtest",
-    "calibrate",
-    "cross_calibrated_losses",
-    "fit_calibrator",
-    "run",
-]
+__all__ = ["MOST_TESTS", "Backtest", "Steps", "asked_settings", "names_of", "run"]
 
 MOST_TESTS = 3
+MOST_ORIGINS = 10
+"""The newest origins serve selection, calibration and test; older ones would cost time alone."""
 FOLDS = 5
 
 Array = NDArray[np.float64]
@@ -51,7 +48,8 @@ class Backtest:
     tests : tuple of date
         The test cutoffs, oldest first; none where folds are the test.
     margins : dict of str to DataFrame
-        Out-of-time rows (`customer_id`, `cutoff`, `churned`, …) with one margin a candidate.
+        Out-of-time rows (`customer_id`, `cutoff`, `churned`, …) with one margin a candidate, moved
+        by the expected shift where shifts are corrected.
     test : DataFrame
         The rows of the test cutoffs.
     probabilities : dict of str to ndarray
@@ -65,6 +63,11 @@ class Backtest:
     chosen : ndarray or None
         Of each test row, what the procedure said that had chosen its model without it; None where
         that is what `selected` said.
+    settings : Settings
+        How LightGBM was set, and its share of the blend.
+    tuning, shift : dict
+        Reports for `metrics.json`: how the settings were found; how the leaving rate moved between
+        cutoffs beyond what candidates saw, and whether that is corrected.
     """
 
     tests: tuple[dt.date, ...]
@@ -76,6 +79,9 @@ class Backtest:
     before: dict[str, float]
     notes: tuple[str, ...]
     chosen: Array | None = None
+    settings: Settings = field(default_factory=Settings)
+    tuning: dict[str, Any] = field(default_factory=dict)
+    shift: dict[str, Any] = field(default_factory=lambda: {"corrected": False})
 
     @property
     def said(self) -> Array:
@@ -88,7 +94,8 @@ def run(
     rows: pd.DataFrame,
     config: Config,
     *,
-    progress: Callable[[str], None] = lambda _: None,
+    directions: Mapping[str, int] | None = None,
+    progress: Callable[..., None] = lambda *_: None,
 ) -> Backtest:
     """Run the procedure at every origin that can afford it.
 
@@ -100,8 +107,11 @@ def run(
         Beside it: `customer_id`, `cutoff`, `churned`, and what evaluation needs.
     config : Config
         Its `churn` and `model` sections decide.
+    directions : mapping, optional
+        Of each input: 1 if more of it means more leaving by its nature, -1 if less; used where
+        `model.monotone` asks for it.
     progress : callable
-        Told what is being done.
+        Told what is being done, how much is done and of how much.
 
     Raises
     ------
@@ -117,23 +127,35 @@ def run(
             f"in the rows whose label is complete by the newest cutoff, {days[-1]}",
             config.churn.kind,
         )
+    origins = origins[-MOST_ORIGINS:]
     tests = tuple(origins[-MOST_TESTS:])
-    kind, seed = config.churn.kind, config.model.seed
-    roster = ROSTERS[kind]
+    tuned = tune(
+        X, rows, config, days=days, first_test=tests[0],
+        settings=asked_settings(config, directions), progress=progress,
+    )  # fmt: skip
+    names = names_of(config, tuned.settings)
+    told = Steps(progress, len(origins))
 
-    def predict(origin: dt.date) -> pd.DataFrame:
-        progress(f"backtest at {origin}")
+    def predict(origin: dt.date) -> tuple[pd.DataFrame, dict[str, float]]:
         learn = _learnable(rows, days, origin, config)
         here = (rows["cutoff"] == pd.Timestamp(origin)).to_numpy()
-        fitted = fit_candidates(X[learn], rows["churned"][learn], seed=seed, kind=kind)
+        fitted = fit_candidates(
+            X[learn], rows["churned"][learn], seed=config.model.seed, kind=config.churn.kind,
+            names=names, settings=tuned.settings,
+        )  # fmt: skip
         said = {name: model.margin(X[here]) for name, model in fitted.items()}
-        return rows[here].assign(**said)
+        shifts = measured_shifts(X[learn], rows[learn], config, tuned.settings)
+        told(f"backtest at {origin}")
+        return rows[here].assign(**said), {n: s.at(origin) for n, s in shifts.items()}
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # fits are single-threaded and independent
-        margins = pd.concat(pool.map(predict, origins), ignore_index=True)
+        done = list(pool.map(predict, origins))
+    margins = pd.concat([part for part, _ in done], ignore_index=True)
+    expected = dict(zip(origins, (shift for _, shift in done), strict=True))
     notes: list[str] = []
-    spare = _Spare(X, rows, days, config, notes)
-    test = margins[_at(margins, tests)]
+    spare = _Spare(X, rows, days, config, tuned.settings, notes)
+    margins, shift = corrected(margins, expected, days, tests[0], config)
+    test = margins[at_days(margins, tests)]
     probabilities = {
         name: np.concatenate(
             [
@@ -143,7 +165,7 @@ def run(
                 for c in tests
             ]
         )
-        for name in roster.names
+        for name in names
     }
     before = _before(margins, days, tests[0], config, spare)
     return Backtest(
@@ -152,47 +174,38 @@ def run(
         test=test.reset_index(drop=True),
         probabilities=probabilities,
         selected=min(before, key=lambda name: before[name]),
-        best_baseline=min(roster.baselines, key=lambda name: before[name]),
+        best_baseline=min(ROSTERS[config.churn.kind].baselines, key=lambda name: before[name]),
         before=before,
-        notes=(*_afforded(days, origins, tests, config), *notes),
-    )
+        notes=(*_afforded(days, origins, tests, config), tuned.report["sentence"],
+               shift["sentence"], *notes),
+        settings=tuned.settings,
+        tuning=tuned.report,
+        shift=shift,
+    )  # fmt: skip
 
 
-def calibrate(
-    name: str,
-    margins: pd.DataFrame,
-    days: Sequence[dt.date],
-    at: dt.date | None,
-    config: Config,
-    spare: Callable[[dt.date], pd.DataFrame] | None = None,
-) -> Calibrator:
-    """Fit the calibrator a candidate could have had at `at`.
-
-    It learns from the candidate's own out-of-time predictions at origins whose labels are complete
-    by `at`; where there are none, from predictions for customers held out of the training rows.
-    Where nothing is dated (`at` is None), it learns from all predictions.
-    """
-    if at is None:
-        return fit_calibrator(name, margins, config)
-    earlier = margins[_at(margins, complete_for(days, at, config.churn.complete_days))]
-    if earlier.empty and spare is not None:
-        earlier = spare(at)
-    return fit_calibrator(name, earlier, config)
+def asked_settings(config: Config, directions: Mapping[str, int] | None) -> Settings:
+    """Return what the config asks of LightGBM before any tuning."""
+    asked = dict(directions or {}) if config.model.monotone else {}
+    return Settings(directions=asked, class_weight=config.model.class_weight)
 
 
-def fit_calibrator(
-    name: str, said: pd.DataFrame, config: Config, auto: Kind | None = None
-) -> Calibrator:
-    """Fit a candidate's calibrator to its own predictions for rows it did not learn from."""
-    m, y = said.get(name, pd.Series(dtype=float)).to_numpy(), said["churned"].to_numpy()
-    if name in ROSTERS[config.churn.kind].raw or not len(y) or y.min() == y.max():
-        return fit("none", np.zeros(2), np.array([0, 1]))
-    kind = config.model.calibration
-    if kind == "auto" and auto is not None:
-        kind = auto
-    if kind == "auto":
-        return choose(m, y, said["customer_id"].to_numpy(), said["cutoff"].to_numpy())
-    return fit(kind, m, y)
+def names_of(config: Config, settings: Settings) -> tuple[str, ...]:
+    """Name the candidates of a run; LightGBM without its directions is shown beside them."""
+    names = ROSTERS[config.churn.kind].names
+    return (*names, UNCONSTRAINED) if settings.directions else names
+
+
+class Steps:
+    """Counts what parallel fits have done, and tells."""
+
+    def __init__(self, progress: Callable[..., None], total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def __call__(self, text: str) -> None:
+        """Count one more."""
+        self._done += 1
+        self._progress(text, self._done, self._total)
 
 
 class _Spare:
@@ -204,48 +217,34 @@ class _Spare:
         rows: pd.DataFrame,
         days: Sequence[dt.date],
         config: Config,
+        settings: Settings,
         notes: list[str],
     ) -> None:
         self._X, self._rows, self._days, self._config = X, rows, days, config
+        self._settings = settings
         self._notes, self._made = notes, dict[dt.date, pd.DataFrame]()
 
-    def __call__(self, at: dt.date) -> pd.DataFrame:
-        if at not in self._made:
-            learn = _learnable(self._rows, self._days, at, self._config)
+    def __call__(self, day: dt.date) -> pd.DataFrame:
+        if day not in self._made:
+            learn = _learnable(self._rows, self._days, day, self._config)
             X, rows = self._X[learn], self._rows[learn]
-            self._made[at] = _held_out(X, rows, self._config)
+            self._made[day] = held_out(X, rows, self._config, self._settings, FOLDS)
             self._notes.append(
-                f"At {at} no earlier cutoff was complete to calibrate on: the calibrators "
+                f"At {day} no earlier cutoff was complete to calibrate on: the calibrators "
                 f"learnt from {FOLDS}-fold predictions for held-out customers."
             )
-        return self._made[at]
-
-
-def _held_out(X: pd.DataFrame, rows: pd.DataFrame, config: Config) -> pd.DataFrame:
-    parts, seed, kind = [], config.model.seed, config.churn.kind
-    splits = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-    for learn, judge in splits.split(X, groups=rows["customer_id"]):
-        if rows["churned"].iloc[learn].nunique() < 2:
-            continue
-        fitted = fit_candidates(X.iloc[learn], rows["churned"].iloc[learn], seed=seed, kind=kind)
-        said = {name: model.margin(X.iloc[judge]) for name, model in fitted.items()}
-        parts.append(rows.iloc[judge].assign(**said))
-    return pd.concat(parts, ignore_index=True) if parts else rows.iloc[:0]
-
-
-def _at(rows: pd.DataFrame, days: Sequence[dt.date]) -> NDArray[np.bool_]:
-    return np.asarray(rows["cutoff"].isin(pd.to_datetime(list(days))))
+        return self._made[day]
 
 
 def _learnable(
-    rows: pd.DataFrame, days: Sequence[dt.date], at: dt.date, config: Config
+    rows: pd.DataFrame, days: Sequence[dt.date], day: dt.date, config: Config
 ) -> NDArray[np.bool_]:
-    earlier = complete_for(days, at, config.churn.complete_days)
-    return _at(rows, earlier)
+    earlier = complete_for(days, day, config.churn.complete_days)
+    return at_days(rows, earlier)
 
 
-def _can_learn(rows: pd.DataFrame, days: Sequence[dt.date], at: dt.date, config: Config) -> bool:
-    churned = rows["churned"][_learnable(rows, days, at, config)]
+def _can_learn(rows: pd.DataFrame, days: Sequence[dt.date], day: dt.date, config: Config) -> bool:
+    churned = rows["churned"][_learnable(rows, days, day, config)]
     left = int(churned.sum())
     return min(left, len(churned) - left) >= LEAST_RARER
 
@@ -262,29 +261,11 @@ def _before(
     Each origin is calibrated by the others (all lie before the test), a single one as it is.
     """
     names = ROSTERS[config.churn.kind].names
-    seen = margins[_at(margins, complete_for(days, first_test, config.churn.complete_days))]
+    seen = margins[at_days(margins, complete_for(days, first_test, config.churn.complete_days))]
     if seen.empty:
         seen = spare(first_test)
-        return {n: _loss(seen["churned"], expit(seen[n].to_numpy())) for n in names}
+        return {n: loss(seen["churned"], expit(seen[n].to_numpy())) for n in names}
     return cross_calibrated_losses(seen, seen["cutoff"], config)
-
-
-def cross_calibrated_losses(
-    said: pd.DataFrame, part: pd.Series, config: Config
-) -> dict[str, float]:
-    """Return each candidate's log loss where every part of the rows is calibrated by the others."""
-    losses = {}
-    for name in ROSTERS[config.churn.kind].names:
-        p = pd.Series(0.0, index=said.index)
-        for _, rows in said.groupby(part):
-            calibrator = fit_calibrator(name, said.drop(rows.index), config, auto="sigmoid")
-            p[rows.index] = calibrator.probability(rows[name].to_numpy())
-        losses[name] = _loss(said["churned"], p.to_numpy())
-    return losses
-
-
-def _loss(y: pd.Series, p: NDArray[Any]) -> float:
-    return float(log_loss(y, np.clip(p, 1e-7, 1 - 1e-7), labels=[0, 1]))
 
 
 def _afforded(
@@ -294,8 +275,8 @@ def _afforded(
     config: Config,
 ) -> list[str]:
     words = (
-        f"{len(days)} cutoffs from {days[0]} to {days[-1]}; {len(origins)} have enough complete "
-        f"labels before them to be predicted, the newest {len(tests)} are the test."
+        f"{len(days)} cutoffs from {days[0]} to {days[-1]}; the newest {len(origins)} with enough "
+        f"complete labels before them were predicted, and {len(tests)} of these are the test."
     )
     if len(tests) < MOST_TESTS:
         words += (

@@ -8,16 +8,18 @@ no part of the procedure sees the rows it is judged on. Rows with equal attribut
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tenure.backtest.churn import Backtest, cross_calibrated_losses, fit_calibrator
+from tenure.backtest.calibrating import cross_calibrated_losses, fit_calibrator
+from tenure.backtest.churn import Backtest, Steps, asked_settings, names_of
 from tenure.config import Config
 from tenure.models.churn import ROSTERS, fit_candidates
+from tenure.models.trees import Settings
 
 __all__ = ["assign", "equal_rows", "run"]
 
@@ -73,7 +75,8 @@ def run(
     rows: pd.DataFrame,
     config: Config,
     *,
-    progress: Callable[[str], None] = lambda _: None,
+    directions: Mapping[str, int] | None = None,
+    progress: Callable[..., None] = lambda *_: None,
 ) -> Backtest:
     """Judge the whole procedure on folds it did not see, some times over.
 
@@ -85,36 +88,41 @@ def run(
         Beside it: `customer_id`, `cutoff`, `churned`, `active`.
     config : Config
         Its `model` section decides.
+    directions : mapping, optional
+        As for the rolling backtest; attributes declare none.
     progress : callable
-        Told what is being done.
+        Told what is being done, how much is done and of how much.
     """
-    seed, group = config.model.seed, equal_rows(X)
+    seed, group, settings = config.model.seed, equal_rows(X), asked_settings(config, directions)
     churned = rows["churned"].to_numpy()
     repeats = next(n for most, n in ROUNDS if most is None or len(rows) <= most)
     dealt = [assign(group, churned, FOLDS, (seed, 2, r)) for r in range(repeats)]
 
+    told = Steps(progress, sum(len(np.unique(d)) for d in dealt))
+
     def judge(repeat: int, fold: int) -> pd.DataFrame:
-        progress(f"fold {fold + 1} of {FOLDS}, round {repeat + 1} of {repeats}")
         here = dealt[repeat] == fold
-        told = _probabilities(X, rows, group, ~here, here, config)
-        return told.assign(repeat=repeat + 1)
+        said = _probabilities(X, rows, group, ~here, here, config, settings)
+        told(f"fold {fold + 1} of {FOLDS}, round {repeat + 1} of {repeats}")
+        return said.assign(repeat=repeat + 1)
 
     asked = [(r, k) for r in range(repeats) for k in np.unique(dealt[r])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # fits are single-threaded and independent
         test = pd.concat(pool.map(lambda a: judge(*a), asked), ignore_index=True)
-    margins = _held_out(X, rows, group, config)
+    margins = _held_out(X, rows, group, config, settings)
     before = cross_calibrated_losses(margins, margins["fold"], config)
     roster = ROSTERS["label"]
     return Backtest(
         tests=(),
         margins=margins,
         test=test[["customer_id", "cutoff", "churned", "active", "repeat"]],
-        probabilities={name: test[name].to_numpy() for name in roster.names},
+        probabilities={name: test[name].to_numpy() for name in names_of(config, settings)},
         selected=min(before, key=lambda name: before[name]),
         best_baseline=min(roster.baselines, key=lambda name: before[name]),
         before=before,
         notes=tuple(_said(group, repeats)),
         chosen=test["chosen"].to_numpy(),
+        settings=settings,
     )
 
 
@@ -125,11 +133,15 @@ def _probabilities(
     learn: NDArray[np.bool_],
     here: NDArray[np.bool_],
     config: Config,
+    settings: Settings,
 ) -> pd.DataFrame:
     """Predict the rows of one fold by every candidate, and by the one chosen without them."""
-    inner = _held_out(X[learn], rows[learn], group[learn], config)
+    inner = _held_out(X[learn], rows[learn], group[learn], config, settings)
     losses = cross_calibrated_losses(inner, inner["fold"], config)
-    fitted = fit_candidates(X[learn], rows["churned"][learn], seed=config.model.seed, kind="label")
+    fitted = fit_candidates(
+        X[learn], rows["churned"][learn], seed=config.model.seed, kind="label",
+        names=names_of(config, settings), settings=settings,
+    )  # fmt: skip
     said = {
         name: fit_calibrator(name, inner, config).probability(model.margin(X[here]))
         for name, model in fitted.items()
@@ -139,7 +151,9 @@ def _probabilities(
     return told
 
 
-def _held_out(X: pd.DataFrame, rows: pd.DataFrame, group: Folds, config: Config) -> pd.DataFrame:
+def _held_out(
+    X: pd.DataFrame, rows: pd.DataFrame, group: Folds, config: Config, settings: Settings
+) -> pd.DataFrame:
     """Return every candidate's margins for rows held out of its training, with their fold."""
     seed, parts = config.model.seed, []
     _, number = np.unique(group, return_inverse=True)
@@ -148,7 +162,10 @@ def _held_out(X: pd.DataFrame, rows: pd.DataFrame, group: Folds, config: Config)
         learn, here = fold != k, fold == k
         if rows["churned"][learn].nunique() < 2 or not here.any():
             continue
-        fitted = fit_candidates(X[learn], rows["churned"][learn], seed=seed, kind="label")
+        fitted = fit_candidates(
+            X[learn], rows["churned"][learn], seed=seed, kind="label",
+            names=names_of(config, settings), settings=settings,
+        )  # fmt: skip
         said = {name: model.margin(X[here]) for name, model in fitted.items()}
         parts.append(rows[here].assign(**said, fold=k))
     held: pd.DataFrame = pd.concat(parts, ignore_index=True)
@@ -159,7 +176,8 @@ def _said(group: Folds, repeats: int) -> list[str]:
     alike = int(group.size - np.unique(group).size)
     notes = [
         f"There are no past dates: the figures come from {FOLDS} folds, dealt {repeats} times. "
-        "Models, calibrators and the choice among them never saw the fold they are judged on."
+        "Models, calibrators and the choice among them never saw the fold they are judged on; "
+        "LightGBM's settings are the defaults, since no earlier rows exist to find better ones on."
     ]
     if alike:
         notes.append(

@@ -125,6 +125,12 @@ class TableConfig(_Section):
         return _as_list(self.path)
 
 
+def _number(value: Any) -> Any:
+    """Let a whole number stand where a decimal one is meant."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if whole else value
+
+
 def is_address(path: str) -> bool:
     """Tell whether a path names a place elsewhere (`s3://…`) and not a file of this machine."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path) is not None
@@ -199,10 +205,23 @@ class CutoffsConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """The churn model."""
+    """The churn model.
+
+    `monotone` lets a feature that declares a direction act in that direction only; `class_weight`
+    makes a leaver weigh so much more than a stayer while LightGBM learns, and is taken out of the
+    chances again.
+    """
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 7
+    tuning_trials: Annotated[int, Field(ge=0, le=1000)] = 30
     calibration: Literal["auto", "none", "sigmoid", "beta", "isotonic"] = "auto"
+    monotone: bool = False
+    class_weight: Annotated[float, Field(gt=0, le=1000)] | Literal["balanced"] | None = None
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _whole_weights_too(cls, value: Any) -> Any:
+        return _number(value)
 
 
 class ClvConfig(_Section):
@@ -216,8 +235,7 @@ class ClvConfig(_Section):
     @field_validator("annual_discount_rate", "margin", mode="before")
     @classmethod
     def _whole_numbers_too(cls, value: Any) -> Any:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return float(value) if whole else value
+        return _number(value)
 
 
 class FeaturesConfig(_Section):

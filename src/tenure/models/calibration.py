@@ -43,6 +43,9 @@ class Calibrator:
     - ``isotonic``: straight lines between knots, level outside; `params` x and y of the knots, y
       within [1e-4, 1 − 1e-4]
 
+    `shift` is added to every margin first: how far the day at hand is expected to lie from the
+    days the model learnt from. It belongs to the day and is not stored.
+
     Examples
     --------
     >>> Calibrator("sigmoid", {"a": [2.0], "b": [0.0]}).probability([-1.0, 0.0]).round(3).tolist()
@@ -51,17 +54,18 @@ class Calibrator:
 
     kind: Kind
     params: Mapping[str, list[float]]
+    shift: float = 0.0
 
     def probability(self, margin: ArrayLike) -> Array:
         """Return g(m), the calibrated probability of churn."""
-        m = np.asarray(margin, dtype=np.float64)
+        m = np.asarray(margin, dtype=np.float64) + self.shift
         if self.kind == "isotonic":
             return np.asarray(np.interp(m, self.params["x"], self.params["y"]), dtype=np.float64)
         return np.asarray(expit(self._line(m)[0]), dtype=np.float64)
 
     def slope(self, margin: ArrayLike) -> Array:
         """Return dg/dm; for isotonic the slope of the segment that holds m, 0 outside the knots."""
-        m = np.asarray(margin, dtype=np.float64)
+        m = np.asarray(margin, dtype=np.float64) + self.shift
         if self.kind == "isotonic":
             x, y = np.asarray(self.params["x"]), np.asarray(self.params["y"])
             slopes = np.concatenate([[0.0], np.diff(y) / np.diff(x), [0.0]])
@@ -142,17 +146,52 @@ def fit(kind: Kind, margin: ArrayLike, y: ArrayLike, weight: ArrayLike | None = 
         knots = {"x": steps.X_thresholds_.tolist(), "y": steps.y_thresholds_.tolist()}
         return Calibrator("isotonic", knots)
     basis, _ = _basis(kind, m)
-    unchanged = np.array([1.0] * (basis.shape[1] - 1) + [0.0])
+    found = _newton(basis, label, w)
+    if (found[:-1] < SMALLEST_SLOPE).any():
+        found = _bounded(basis, label, w)
+    return Calibrator(kind, {k: [float(v)] for k, v in zip(_NAMES[kind], found, strict=True)})
+
+
+def _unchanged(basis: Array) -> Array:
+    return np.array([1.0] * (basis.shape[1] - 1) + [0.0])
+
+
+def _newton(basis: Array, label: Array, w: Array) -> Array:
+    """Maximise the likelihood without its bounds; a handful of steps from "no change"."""
+    unchanged = _unchanged(basis)
+    theta = unchanged.copy()
+
+    def loss(at: Array) -> float:
+        line, pull = basis @ at, at - unchanged
+        return float(w @ (np.logaddexp(0, line) - label * line) + 0.5 * (pull @ pull))
+
+    now = loss(theta)
+    for _ in range(100):
+        p = expit(basis @ theta)
+        slope = basis.T @ (w * (p - label)) + theta - unchanged
+        curve = (basis * (w * p * (1 - p))[:, None]).T @ basis + np.eye(theta.size)
+        step = np.linalg.solve(curve, slope)
+        while (then := loss(theta - step)) > now + 1e-12 * abs(now):  # too far: half the way
+            step /= 2
+        theta, now = theta - step, then
+        if np.abs(step).max() < 1e-10:
+            break
+    return theta
+
+
+def _bounded(basis: Array, label: Array, w: Array) -> Array:
+    """Maximise the likelihood where the best slope lies beyond its bound."""
+    unchanged, n = _unchanged(basis), label.size
 
     def loss(theta: Array) -> tuple[float, Array]:
         line, pull = basis @ theta, theta - unchanged
         total = w @ (np.logaddexp(0, line) - label * line) + 0.5 * (pull @ pull)
-        return float(total) / m.size, (basis.T @ (w * (expit(line) - label)) + pull) / m.size
+        return float(total) / n, (basis.T @ (w * (expit(line) - label)) + pull) / n
 
     bounds = [(SMALLEST_SLOPE, None)] * (basis.shape[1] - 1) + [(None, None)]
     options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9}
     found = minimize(loss, unchanged, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return Calibrator(kind, {k: [float(v)] for k, v in zip(_NAMES[kind], found.x, strict=True)})
+    return np.asarray(found.x, dtype=np.float64)
 
 
 def _checked(margin: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:

@@ -1,13 +1,11 @@
-"""LightGBM, its blend with the logistic model, and the list of all churn candidates."""
+"""The blend of LightGBM with a simple model, and the list of all churn candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +21,7 @@ from tenure.models.baseline import (
     fit_recency_rule,
     fit_sbg,
 )
-from tenure.models.candidate import Candidate, checked_target, select_inputs
+from tenure.models.candidate import Candidate
 from tenure.models.logistic import (
     Logistic,
     fit_btyd_recalibrated,
@@ -32,164 +30,71 @@ from tenure.models.logistic import (
     fit_logistic_rfm_btyd,
     fit_logistic_subscription,
 )
+from tenure.models.trees import LightGBM, Settings, fit_lightgbm
 
 __all__ = [
     "BASELINES",
     "CANDIDATES",
     "ROSTERS",
+    "UNCONSTRAINED",
     "Blend",
-    "LightGBM",
     "Roster",
     "fit_blend",
     "fit_candidates",
-    "fit_lightgbm",
     "load_candidate",
 ]
 
 Array = NDArray[np.float64]
 Fit = Callable[..., Candidate]
 
-THREADS = 1
-"""On a busy machine two threads spin at their barriers and take ten times as long as one. Fixed,
-since it stands in the model text: a checksum should not depend on the machine."""
 
-PARAMETERS: Mapping[str, Any] = {
-    "objective": "binary",
-    "learning_rate": 0.03,
-    "num_leaves": 15,
-    "min_data_in_leaf": 50,
-    "lambda_l2": 10.0,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "max_bin": 127,
-    "deterministic": True,
-    "force_col_wise": True,  # the same trees as row-wise, a third faster on hundreds of columns
-    "num_threads": THREADS,
-    "verbosity": -1,
-}
-ROUNDS = 250
-
-
-@dataclass(frozen=True)
-class LightGBM:
-    """Boosted trees on every column; columns go by name, NaN is missing.
-
-    Parameters
-    ----------
-    columns : tuple of str
-        The input columns in the order of training. Inside the booster they are f0001, f0002, …:
-        LightGBM refuses brackets, quotes and JSON characters, and scores by position.
-    model : str
-        The booster's text. LightGBM aborts the process on a truncated one: verify a checksum
-        before building this object from a file.
-    """
-
-    columns: tuple[str, ...]
-    model: str
-    name: str = "lightgbm"
-    kind: ClassVar[str] = "lightgbm"
-
-    @cached_property
-    def booster(self) -> Any:
-        """The booster, built once from its text."""
-        return lgb.Booster(model_str=self.model)
-
-    def margin(self, X: pd.DataFrame) -> Array:
-        """Log-odds of churn."""
-        values = select_inputs(X, self.columns, self.name)
-        if not len(values):  # LightGBM raises on no rows
-            return np.empty(0)
-        return np.asarray(self._predict(values, raw_score=True), dtype=np.float64)
-
-    def contributions(self, X: pd.DataFrame) -> tuple[pd.DataFrame, float]:
-        """Exact SHAP values by LightGBM's own `pred_contrib`; about 1 ms a row."""
-        values = select_inputs(X, self.columns, self.name)
-        # the base is a property of the trees, so one empty row tells it even when X is empty
-        given = values if len(values) else np.full((1, len(self.columns)), np.nan)
-        shap = np.asarray(self._predict(given, pred_contrib=True), dtype=np.float64)
-        parts = pd.DataFrame(shap[: len(values), :-1], index=X.index, columns=list(self.columns))
-        return parts, float(shap[0, -1])
-
-    def _predict(self, values: Array, **how: bool) -> Any:
-        return self.booster.predict(values, num_threads=THREADS, **how)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything needed to score, as JSON types."""
-        columns = list(self.columns)
-        return {"kind": self.kind, "name": self.name, "columns": columns, "model": self.model}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild what `to_json` wrote."""
-        return cls(tuple(stored["columns"]), str(stored["model"]), str(stored["name"]))
+UNCONSTRAINED = "lightgbm_unconstrained"
+"""Where directions are asked for: LightGBM without them, to show what they cost."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """The mean log-odds of several candidates; their contributions average the same way."""
+    """The weighted mean of several candidates' log-odds; contributions average the same way."""
 
     parts: tuple[Candidate, ...]
+    shares: tuple[float, ...]
     name: str = "blend"
     kind: ClassVar[str] = "blend"
 
     def margin(self, X: pd.DataFrame) -> Array:
         """Log-odds of churn."""
-        return np.asarray(np.mean([p.margin(X) for p in self.parts], axis=0), dtype=np.float64)
+        return np.asarray(self._mean([p.margin(X) for p in self.parts]), dtype=np.float64)
 
     def contributions(self, X: pd.DataFrame) -> tuple[pd.DataFrame, float]:
         """Mean contribution by column; a part that does not use a column gives it 0."""
         split = [p.contributions(X) for p in self.parts]
         columns = list(dict.fromkeys(c for frame, _ in split for c in frame.columns))
-        whole = sum(f.reindex(columns=columns, fill_value=0.0).to_numpy() for f, _ in split)
-        base = float(np.mean([base for _, base in split]))
-        return pd.DataFrame(whole / len(split), index=X.index, columns=columns), base
+        parts = [f.reindex(columns=columns, fill_value=0.0).to_numpy() for f, _ in split]
+        whole = pd.DataFrame(self._mean(parts), index=X.index, columns=columns)
+        return whole, float(self._mean([base for _, base in split]))
+
+    def _mean(self, said: list[Any]) -> Any:
+        return sum(w * s for w, s in zip(self.shares, said, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to score, as JSON types."""
-        return {"kind": self.kind, "name": self.name, "parts": [p.to_json() for p in self.parts]}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "parts": [p.to_json() for p in self.parts],
+            "shares": list(self.shares),
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Rebuild what `to_json` wrote."""
-        return cls(tuple(load_candidate(p) for p in stored["parts"]), str(stored["name"]))
+        parts = tuple(load_candidate(p) for p in stored["parts"])
+        return cls(parts, tuple(map(float, stored["shares"])), str(stored["name"]))
 
 
-def fit_lightgbm(
-    X: pd.DataFrame, y: ArrayLike, *, seed: int = 0, parameters: Mapping[str, Any] | None = None
-) -> LightGBM:
-    """Fit boosted trees on every column of X.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Numeric features, NaN = missing.
-    y : array-like of 0 and 1
-        1 = churned.
-    seed : int
-        Same seed, rows and library version: the same model text.
-    parameters : mapping, optional
-        LightGBM parameters (and `num_iterations`) that replace the defaults.
-
-    Raises
-    ------
-    DataError
-        If the label holds one class.
-    """
-    label = checked_target(X, y)
-    columns = tuple(map(str, X.columns))
-    values = select_inputs(X, columns, "lightgbm")
-    settings = {**PARAMETERS, "seed": seed, "num_iterations": ROUNDS, **(parameters or {})}
-    rounds = settings.pop("num_iterations")
-    names = [f"f{j:04d}" for j in range(1, len(columns) + 1)]
-    rows = lgb.Dataset(values, label, feature_name=names, params=settings)
-    booster = lgb.train(settings, rows, num_boost_round=rounds)
-    return LightGBM(columns, booster.model_to_string())
-
-
-def fit_blend(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> Blend:
+def fit_blend(X: pd.DataFrame, y: ArrayLike, *, seed: int = 0) -> Candidate:
     """Fit LightGBM and the logistic model on log RFM and BTYD, and blend them."""
-    return Blend((fit_lightgbm(X, y, seed=seed), fit_logistic_rfm_btyd(X, y, seed=seed)))
+    return fit_candidates(X, y, seed=seed, names=["blend"])["blend"]
 
 
 BASELINES: Mapping[str, Fit] = {
@@ -261,21 +166,24 @@ def fit_candidates(
     seed: int = 0,
     kind: str = "inactivity",
     names: Iterable[str] | None = None,
+    settings: Settings | None = None,
 ) -> dict[str, Candidate]:
     """Fit the candidates of a kind of leaving by name, sharing what they have in common.
 
     The same models as fitting them one by one; the blend takes its parts from the others instead
     of fitting LightGBM a second time.
     """
-    roster = ROSTERS[kind]
+    roster, settings = ROSTERS[kind], settings or Settings()
     fitted: dict[str, Candidate] = {}
 
     def get(name: str) -> Candidate:
         if name not in fitted:
             if name == "blend":
-                fitted[name] = Blend((get("lightgbm"), get(roster.partner)))
-            elif name == "lightgbm":
-                fitted[name] = fit_lightgbm(X, y, seed=seed)
+                parts = get("lightgbm"), get(roster.partner)
+                fitted[name] = Blend(parts, (settings.share, 1 - settings.share))
+            elif name in ("lightgbm", UNCONSTRAINED):
+                how = settings if name == "lightgbm" else replace(settings, directions={})
+                fitted[name] = fit_lightgbm(X, y, seed=seed, settings=how, name=name)
             else:
                 fitted[name] = roster.baselines[name](X, y, seed=seed)
         return fitted[name]

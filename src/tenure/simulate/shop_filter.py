@@ -55,6 +55,7 @@ class ShopFilter:
         self.simple = np.ones(n)  # being a customer, from purchases and the mean hazard alone
         self.asking = tickets.spontaneous_rate(world, people.asking)
         self.last = np.full(n, -1)
+        self.explained = np.ones(n)
         self.predictions: list[dict[str, Any]] = []
 
     def observe(
@@ -77,6 +78,7 @@ class ShopFilter:
             )
             np.multiply.at(state, asked_.who, likely)
         total = (self.here + self.gone).sum(axis=1, keepdims=True)
+        self.explained = total[:, 0]  # the week's likelihood, up to what both states share
         self.here /= total
         self.gone /= total
         self.simple /= self.simple + (1 - self.simple) * np.where(old, silence, 1.0)

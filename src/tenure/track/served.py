@@ -25,7 +25,8 @@ class TenureModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow is
         params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
         """Return `churn_probability`, one row a row of features."""
-        explained = self._bundle.explain(self._bundle.inputs(model_input))
+        day = self._bundle.trained_until  # features carry no date
+        explained = self._bundle.explain(self._bundle.inputs(model_input), day)
         return pd.DataFrame({"churn_probability": explained.probability})
 
 

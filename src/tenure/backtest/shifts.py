@@ -1,0 +1,135 @@
+"""Whether the leaving rate moves between cutoffs beyond what candidates see, and its correction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tenure.backtest.calibrating import at_days, cross_calibrated_losses
+from tenure.backtest.samples import held_out, some_customers
+from tenure.config import Config
+from tenure.cutoffs import complete_for
+from tenure.models.churn import ROSTERS
+from tenure.models.shift import LEAST_CUTOFFS, Shift, measure
+from tenure.models.trees import Settings
+
+__all__ = ["corrected", "measured_shifts"]
+
+MOST_ROWS = 20_000
+FOLDS = 2
+SHOWN = "lightgbm"
+LEAST_GAIN = 1e-4
+"""Mean log loss that a correction must have saved; less is not worth one moving part more."""
+
+
+def measured_shifts(
+    X: pd.DataFrame, rows: pd.DataFrame, config: Config, settings: Settings
+) -> dict[str, Shift]:
+    """Measure each candidate's offsets at the cutoffs it may learn from.
+
+    The candidates predict customers held out of a sample; the mean of the sample is what they are
+    measured from, as the final candidate's margins are.
+
+    Returns
+    -------
+    dict of str to Shift
+        Empty where there are too few cutoffs to say anything. Baselines that are shown as they are
+        have none.
+    """
+    if rows["cutoff"].nunique() < LEAST_CUTOFFS:
+        return {}
+    some = some_customers(rows, MOST_ROWS)
+    said = held_out(X[some], rows[some], config, settings, FOLDS)
+    names = [n for n in _learnt(config) if n in said]
+    return {n: measure(said[n], said["churned"], said["cutoff"]) for n in names}
+
+
+def corrected(
+    margins: pd.DataFrame,
+    expected: Mapping[dt.date, Mapping[str, float]],
+    days: Sequence[dt.date],
+    first_test: dt.date,
+    config: Config,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Move the margins by the expected shifts, if that would have helped before the test.
+
+    Parameters
+    ----------
+    margins : DataFrame
+        Out-of-time rows with one margin a candidate.
+    expected : mapping
+        Of each origin the shift by candidate, in log-odds, as expected there.
+    days : sequence of date
+        Every cutoff.
+    first_test : date
+        The earliest test cutoff.
+
+    Returns
+    -------
+    DataFrame
+        The margins, moved or as they were.
+    dict
+        The report: `corrected`, a `sentence`, the mean log losses of the comparison, and
+        `by_cutoff` with rate, expected and found offset (of LightGBM, in log-odds).
+    """
+    moved = margins.copy()
+    origin = pd.to_datetime(moved["cutoff"]).dt.date
+    for name in _learnt(config):
+        moved[name] += origin.map(lambda d, n=name: expected[d].get(n, 0.0)).to_numpy()
+    seen = at_days(margins, complete_for(days, first_test, config.churn.complete_days))
+    report: dict[str, Any] = {"by_cutoff": _by_cutoff(margins, expected), "corrected": False}
+    if any(expected[d] for d in origin[seen].unique()):
+        losses = [_mean_loss(m[seen], config) for m in (margins, moved)]
+        report |= {"log_loss_before_tests": dict(zip(("as_is", "corrected"), losses, strict=True))}
+        report["corrected"] = losses[1] < losses[0] - LEAST_GAIN
+    report["sentence"] = _sentence(report)
+    return (moved if report["corrected"] else margins), report
+
+
+def _learnt(config: Config) -> list[str]:
+    roster = ROSTERS[config.churn.kind]
+    return [name for name in roster.names if name not in roster.raw]
+
+
+def _mean_loss(said: pd.DataFrame, config: Config) -> float:
+    losses = cross_calibrated_losses(said, said["cutoff"], config, _learnt(config))
+    return float(np.mean(list(losses.values())))
+
+
+def _by_cutoff(
+    margins: pd.DataFrame, expected: Mapping[dt.date, Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    found = measure(margins[SHOWN], margins["churned"], margins["cutoff"])
+    offsets = dict(zip(found.days, zip(found.offsets, found.errors, strict=True), strict=True))
+    table = []
+    for day, rows in margins.groupby("cutoff"):
+        here = pd.Timestamp(str(day)).date()
+        offset, error = offsets.get(here, (None, None))
+        table.append(
+            {
+                "cutoff": str(here),
+                "n": len(rows),
+                "base_rate": float(rows["churned"].mean()),
+                "expected_offset": expected[here].get(SHOWN),
+                "found_offset": offset,
+                "standard_error": error,
+            }
+        )
+    return table
+
+
+def _sentence(report: Mapping[str, Any]) -> str:
+    rates = [row["base_rate"] for row in report["by_cutoff"]]
+    moved = f"From cutoff to cutoff the leaving rate went from {min(rates):.1%} to {max(rates):.1%}"
+    if "log_loss_before_tests" not in report:
+        return f"{moved}; too few cutoffs lie before the test to learn how it moves."
+    as_is, then = report["log_loss_before_tests"].values()
+    verdict = "so it is done" if report["corrected"] else "so it is not done"
+    return (
+        f"{moved}. Correcting for how it moved before (seasons, slow changes) would have brought "
+        f"the mean log loss before the test from {as_is:.4f} to {then:.4f}, {verdict}."
+    )
