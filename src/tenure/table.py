@@ -1,0 +1,192 @@
+"""The one table: every candidate beside every baseline, by every metric and in money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenure.backtest.churn import Backtest
+from tenure.backtest.segments import segments
+from tenure.backtest.stakes import at_stake, value_unit
+from tenure.config import Config
+from tenure.errors import DataError
+from tenure.evaluation import campaign
+from tenure.evaluation.bootstrap import Judged, Metrics, Rows
+from tenure.evaluation.churn import DRAWS, compare, figures
+from tenure.evaluation.profit import Prices, profit_metrics
+from tenure.evaluation.reliability import reliability
+from tenure.models.churn import ROSTERS
+from tenure.population import Population
+from tenure.value import ConditionalValues, combine, expected_saved_value
+
+__all__ = ["Table", "judge_table"]
+
+Array = NDArray[np.float64]
+Json = dict[str, Any]
+
+CHOSEN = "chosen"
+"""The procedure that chooses a candidate in each fold."""
+NOT_JUDGED = frozenset({"base_rate", "contacted"})  # not a merit: more is neither better nor worse
+MONEY = ("mpc", "empc", "profit")
+CONTESTS = ("log_loss", "auc", "profit")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the test rows say of every candidate.
+
+    Attributes
+    ----------
+    tested : str
+        The row of the procedure that the figures speak of: the selected candidate, or `chosen`.
+    table : dict
+        By candidate and metric, `value`, `lower` and `upper`.
+    improvement : dict
+        Of the selected candidate, the blend, LightGBM and `tested`, by metric, the paired
+        improvement on the best baseline.
+    as_good : dict
+        By metric of `CONTESTS`, the baselines that `tested` cannot be told apart from, or that
+        are better: the lower end of its paired improvement is not above 0.
+    campaign, reliability : dict
+        As in `metrics.json`.
+    """
+
+    tested: str
+    table: dict[str, Metrics]
+    improvement: dict[str, Metrics]
+    as_good: dict[str, list[str]]
+    campaign: Json
+    reliability: Json
+
+
+def judge_table(churn: Backtest, ready: Population, config: Config) -> Table:
+    """Take every figure of every candidate in the same draws of customers.
+
+    Parameters
+    ----------
+    churn, ready, config
+        The backtest, what it ran on, and the config.
+    """
+    seed = config.model.seed
+    given = dict(churn.probabilities)
+    tested = churn.selected
+    if churn.chosen is not None:
+        given[CHOSEN], tested = churn.chosen, CHOSEN
+    values, why = _values(churn, ready, config)
+    prices = None if values is None else _prices(values, config)
+    more = {} if prices is None else profit_metrics(prices)
+    judged = compare(churn.test, given, more=more, seed=seed) | _campaigns(
+        churn, given, values, config
+    )
+    table = figures(judged, churn.test, given, seed)
+    named = dict.fromkeys((churn.selected, "blend", "lightgbm", tested))
+    improvement = {n: _gains(judged, n, churn.best_baseline) for n in named}
+    for figure, reason in _absent(why, config).items():
+        for row in (*(table[name] for name in given), *improvement.values()):
+            row[figure] = {"value": None, "lower": None, "upper": None, "why": reason}
+    baselines = ROSTERS[config.churn.kind].baselines
+    worth = None if values is None else combine(churn.said, values.V_A, values.V_0)
+    return Table(
+        tested=tested,
+        table=table,
+        improvement=improvement,
+        as_good={
+            m: [b for b in baselines if b != tested and not judged.gain(tested, b, m)["lower"] > 0]
+            for m in CONTESTS
+            if m in judged.now[tested]
+        },
+        campaign=_campaign(judged, table, list(named), prices, why, config),
+        reliability={
+            "model": tested,
+            **reliability(
+                churn.test,
+                churn.said,
+                segments(ready.matrix, churn.test, ready.schema, config),
+                worth,
+                seed=seed,
+            ),
+        },
+    )
+
+
+def _values(
+    churn: Backtest, ready: Population, config: Config
+) -> tuple[ConditionalValues | None, str | None]:
+    """Return what was at stake on the test rows, or why that is not known."""
+    try:
+        return at_stake(ready.matrix, churn.test, config), None
+    except DataError as fault:
+        return None, str(fault)
+
+
+def _prices(values: ConditionalValues, config: Config) -> Prices:
+    """Take one value for all: the mean of what keeping a customer saves."""
+    costs = config.campaign
+    return Prices(
+        value=float(np.mean(values.V_A - values.V_0)),
+        incentive=costs.incentive,
+        contact_cost=costs.contact_cost,
+        accept_rate=costs.accept_rate,
+        stayers_take_rate=costs.stayers_take_rate,
+    )
+
+
+def _campaigns(
+    churn: Backtest, given: dict[str, Array], values: ConditionalValues | None, config: Config
+) -> Judged:
+    """Run every candidate's campaign at every test cutoff, or round of folds."""
+    rows, costs = Rows.of(churn.test), config.campaign
+    cutoff = churn.test["cutoff" if churn.tests else "repeat"].to_numpy()
+    how = {"draws": DRAWS, "seed": config.model.seed}
+    found = Judged({}, {})
+    if costs.capacity is not None:
+        found |= campaign.captures(rows, cutoff, given, costs.capacity, **how)
+    if values is not None:
+        V_A, V_0, _ = values
+        expected = {n: expected_saved_value(p, V_A, V_0, costs) for n, p in given.items()}
+        realised = expected_saved_value(rows.churned, V_A, V_0, costs)
+        found |= campaign.profits(rows, cutoff, expected, realised, costs.capacity, **how)
+    return found
+
+
+def _absent(why: str | None, config: Config) -> dict[str, str]:
+    """List the figures that cannot be had, with the reason."""
+    absent = dict.fromkeys((*MONEY, "contacted"), why) if why else {}
+    if config.campaign.capacity is None:
+        absent["capture_at_capacity"] = "campaign.capacity is not set."
+    return absent
+
+
+def _gains(judged: Judged, name: str, rival: str) -> Metrics:
+    return {m: judged.gain(name, rival, m) for m in judged.now[name] if m not in NOT_JUDGED}
+
+
+def _campaign(
+    judged: Judged,
+    table: dict[str, Metrics],
+    named: list[str],
+    prices: Prices | None,
+    why: str | None,
+    config: Config,
+) -> Json:
+    """Say what the money figures rest on, and what a campaign without a model would earn."""
+    rules = {"everybody": campaign.EVERYBODY, "random": campaign.RANDOM}
+    told = {rule: table.pop(name)["profit"] for rule, name in rules.items() if name in table}
+    nobody = {"nobody": dict.fromkeys(("value", "lower", "upper"), 0.0)} if told else {}
+    return {
+        "costs": config.campaign.model_dump(mode="json"),
+        "stated": "campaign" in config.model_fields_set,
+        "currency": config.currency,
+        "unit": f"{config.currency or 'money'} a cutoff",
+        "value": value_unit(config.clv),
+        "value_horizon_days": config.clv.horizon_days,
+        "mean_value_saved": None if prices is None else prices.value,
+        "why": why,
+        "baselines": {**nobody, **told},
+        "improvement_on_random": {
+            n: judged.gain(n, campaign.RANDOM, "profit") for n in named if told
+        },
+    }
