@@ -7,6 +7,7 @@ import pandas as pd
 
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
+from tenure.models.btyd import Family
 from tenure.models.clv import fit_purchases, fit_spend
 from tenure.value import ConditionalValues, conditional_values
 
@@ -19,7 +20,7 @@ NO_VALUE = {
 """Why there is no value, by kind of leaving."""
 
 RFM = ["frequency", "recency", "T"]
-FAMILY = "mbg_nbd"
+FAMILY: Family = "mbg_nbd"
 """The default family: the one chosen for scores was chosen on dates after the test cutoffs."""
 
 

@@ -77,7 +77,7 @@ def mpc(tally: Tally, prices: Prices) -> Array:
 
 
 def empc(tally: Tally, prices: Prices) -> Array:
-    """Expected maximum profit when the accept rate is uncertain: equation 14 of the paper.
+    """Maximum profit expected when the accept rate is uncertain: equation 14 of the paper.
 
     γ ~ Beta(α, β) with mean `prices.accept_rate` and α + β = `CONCENTRATION`, and for each γ the
     threshold that is best then. A segment is contacted where γ exceeds its own break-even, so each

@@ -23,7 +23,7 @@ LEAST_ROWS = 100
 
 
 def deciles(values: ArrayLike) -> NDArray[np.intp]:
-    """Number groups of equally many rows by a value, 1 the lowest to 10; ties stay together.
+    """Deal rows into ten groups of equal size by a value, 1 the lowest; ties stay together.
 
     Examples
     --------
