@@ -127,7 +127,9 @@ def _groups(
 def _by_customer(rows: Rows, part: Array | None, member: NDArray[np.bool_]) -> Array:
     """Sum a column over each customer's rows in each group: (customers, groups)."""
     told = np.zeros((rows.n_customers, member.shape[1]))
-    np.add.at(told, rows.customer, member if part is None else member * part[:, None])
+    part = np.ones(rows.customer.size) if part is None else part
+    order = np.lexsort((part, rows.customer))  # sums of one order, whatever that of the rows
+    np.add.at(told, rows.customer[order], (member * part[:, None])[order])
     return told
 
 
