@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,45 +71,31 @@ def judge_table(churn: Backtest, ready: Population, config: Config) -> Table:
     churn, ready, config
         The backtest, what it ran on, and the config.
     """
-    seed = config.model.seed
-    given = dict(churn.probabilities)
-    tested = churn.selected
+    given, tested = dict(churn.probabilities), churn.selected
     if churn.chosen is not None:
         given[CHOSEN], tested = churn.chosen, CHOSEN
     values, why = _values(churn, ready, config)
     prices = None if values is None else _prices(values, config)
+    how = {"draws": DRAWS, "seed": config.model.seed}
     more = {} if prices is None else profit_metrics(prices)
-    judged = compare(churn.test, given, more=more, seed=seed) | _campaigns(
-        churn, given, values, config
-    )
-    table = figures(judged, churn.test, given, seed)
-    named = dict.fromkeys((churn.selected, "blend", "lightgbm", tested))
+    judged = compare(churn.test, given, more=more, **how)
+    judged |= _campaigns(churn, given, values, config, **how)
+    table = figures(judged, churn.test, given, config.model.seed)
+    named = list(dict.fromkeys((churn.selected, "blend", "lightgbm", tested)))
     improvement = {n: _gains(judged, n, churn.best_baseline) for n in named}
     for figure, reason in _absent(why, config).items():
         for row in (*(table[name] for name in given), *improvement.values()):
             row[figure] = {"value": None, "lower": None, "upper": None, "why": reason}
-    baselines = ROSTERS[config.churn.kind].baselines
     worth = None if values is None else combine(churn.said, values.V_A, values.V_0)
+    groups = segments(ready.matrix, churn.test, ready.schema, config)
+    came_true = reliability(churn.test, churn.said, groups, worth, **how)
     return Table(
         tested=tested,
         table=table,
         improvement=improvement,
-        as_good={
-            m: [b for b in baselines if b != tested and not judged.gain(tested, b, m)["lower"] > 0]
-            for m in CONTESTS
-            if m in judged.now[tested]
-        },
-        campaign=_campaign(judged, table, list(named), prices, why, config),
-        reliability={
-            "model": tested,
-            **reliability(
-                churn.test,
-                churn.said,
-                segments(ready.matrix, churn.test, ready.schema, config),
-                worth,
-                seed=seed,
-            ),
-        },
+        as_good=_as_good(judged, tested, ROSTERS[config.churn.kind].baselines),
+        campaign=_campaign(judged, table, named, prices, why, config),
+        reliability={"model": tested, **came_true},
     )
 
 
@@ -135,12 +122,15 @@ def _prices(values: ConditionalValues, config: Config) -> Prices:
 
 
 def _campaigns(
-    churn: Backtest, given: dict[str, Array], values: ConditionalValues | None, config: Config
+    churn: Backtest,
+    given: dict[str, Array],
+    values: ConditionalValues | None,
+    config: Config,
+    **how: int,
 ) -> Judged:
     """Run every candidate's campaign at every test cutoff, or round of folds."""
     rows, costs = Rows.of(churn.test), config.campaign
     cutoff = churn.test["cutoff" if churn.tests else "repeat"].to_numpy()
-    how = {"draws": DRAWS, "seed": config.model.seed}
     found = Judged({}, {})
     if costs.capacity is not None:
         found |= campaign.captures(rows, cutoff, given, costs.capacity, **how)
@@ -164,6 +154,16 @@ def _gains(judged: Judged, name: str, rival: str) -> Metrics:
     return {m: judged.gain(name, rival, m) for m in judged.now[name] if m not in NOT_JUDGED}
 
 
+def _as_good(judged: Judged, tested: str, baselines: Iterable[str]) -> dict[str, list[str]]:
+    return {
+        metric: [
+            b for b in baselines if b != tested and judged.gain(tested, b, metric)["lower"] <= 0
+        ]
+        for metric in CONTESTS
+        if metric in judged.now[tested]
+    }
+
+
 def _campaign(
     judged: Judged,
     table: dict[str, Metrics],
@@ -178,7 +178,7 @@ def _campaign(
     nobody = {"nobody": dict.fromkeys(("value", "lower", "upper"), 0.0)} if told else {}
     return {
         "costs": config.campaign.model_dump(mode="json"),
-        "stated": "campaign" in config.model_fields_set,
+        "stated": bool(config.campaign.model_fields_set - {"capacity"}),
         "currency": config.currency,
         "unit": f"{config.currency or 'money'} a cutoff",
         "value": value_unit(config.clv),

@@ -222,7 +222,7 @@ def expected_saved_value(
     --------
     >>> costs = CampaignConfig(contact_cost=1, incentive=10, accept_rate=0.3)
     >>> expected_saved_value([1.0, 0.0, 0.5], 120.0, 20.0, costs)
-    array([ 26., -11.,   7.5])
+    array([ 26. , -11. ,   7.5])
     """
     leaves, if_stays, if_leaves = (np.asarray(c, dtype=np.float64) for c in (p, V_A, V_0))
     kept = leaves * campaign.accept_rate * (if_stays - if_leaves - campaign.incentive)

@@ -1,4 +1,4 @@
-"""Campaigns at past cutoffs, counted by hand and by slow loops; ties, order, the capacity's edge."""
+"""Campaigns at past cutoffs by hand and by slow loops; ties, order, the capacity's edge."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Whether percentages come true, group by group: by hand, against a slow bootstrap, in any order."""
+"""Whether percentages come true, group by group: by hand, by slow bootstrap, in any order."""
 
 import datetime as dt
 
@@ -30,7 +30,9 @@ def world(n=1200, customers=400, seed=0):
             "churned": (rng.random(n) < p).astype(int),
         }
     )
-    region = np.array(["north", "south", "rare"], dtype=object)[rng.choice(3, n, p=[0.5, 0.45, 0.05])]
+    region = np.array(["north", "south", "rare"], dtype=object)[
+        rng.choice(3, n, p=[0.5, 0.45, 0.05])
+    ]
     return frame, p, region, rng.gamma(2, 50, n)
 
 
@@ -112,10 +114,11 @@ class TestGroups:
         assert 0.84 <= held / total <= 0.94
 
 
-class TestSegments:
-    LEVELS = {"customers.attribute[region]": ("north", "south")}
-    SCHEMA = Schema(365, LEVELS, {"customers": ("customer_id", "attribute[region]")})
+LEVELS = {"customers.attribute[region]": ("north", "south")}
+SCHEMA = Schema(365, LEVELS, {"customers": ("customer_id", "attribute[region]")})
 
+
+class TestSegments:
     def matrix(self):
         rows = [  # frequency, days since, north, south, other
             ("a", "2024-01-01", 0, 0, 1, 0, 0),
@@ -132,7 +135,7 @@ class TestSegments:
     def test_each_row_as_known_at_its_cutoff(self):
         matrix = self.matrix()
         rows = matrix[["customer_id", "cutoff"]].iloc[::-1].reset_index(drop=True)
-        found = segments(matrix, rows, self.SCHEMA, config(churn={"horizon_days": 90}))
+        found = segments(matrix, rows, SCHEMA, config(churn={"horizon_days": 90}))
         assert list(found["region"]) == ["south", "not known", "other", "south", "north"]
         assert list(found["frequency"]) == [
             "4 or more purchase days", "4 or more purchase days", "2 to 3 purchase days",
@@ -146,9 +149,9 @@ class TestSegments:
     @pytest.mark.parametrize("horizon", [1, 2, 3])
     def test_short_horizons_have_groups_too(self, horizon):
         matrix = self.matrix()
-        found = segments(matrix, matrix, self.SCHEMA, config(churn={"horizon_days": horizon}))
-        assert found["activity"][0] == "bought within 1 days"
-        assert found["activity"][-1] == f"bought more than {horizon} days ago"
+        found = segments(matrix, matrix, SCHEMA, config(churn={"horizon_days": horizon}))
+        assert found["activity"][0] == "bought within 1 day"
+        assert found["activity"][-1].startswith(f"bought more than {horizon} day")
 
 
 class TestStakes:

@@ -66,9 +66,9 @@ def _activity(days: pd.Series, horizon: int) -> Levels:
     """Group by days since the last purchase, in thirds of the horizon."""
     edges = sorted({max(1, horizon // 3), max(1, 2 * horizon // 3), horizon})
     names = [
-        f"bought within {edges[0]} days",
+        f"bought within {edges[0]} day{'s' * (edges[0] > 1)}",
         *(f"bought {a + 1} to {b} days ago" for a, b in pairwise(edges)),
-        f"bought more than {horizon} days ago",
+        f"bought more than {horizon} day{'s' * (horizon > 1)} ago",
     ]
     # 0 days since the last purchase is the day before the cutoff
     return np.array(names, dtype=object)[np.searchsorted(edges, days, side="right")]
