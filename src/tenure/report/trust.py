@@ -55,7 +55,7 @@ def trust(metrics: Json, config: Config) -> Json:
         "promoted": bool(churn.get("promoted", churn["gate"]["passed"])),
         "value": _value_held(metrics["clv"], config),
         "came_true": " ".join(came_true(churn)),
-        "level_in_money": [words.model(m) for m in churn["as_good"].get("profit", ())],
+        "level_in_money": _level_in_money(churn),
     }
     return {**facts, "alerts": _alerts(facts)}
 
@@ -76,6 +76,13 @@ def came_true(churn: Json) -> list[str]:
         f"left ({words.TERMS['interval']} {_range(t['actual'], 100, 0)['range']})."
         for t in {t["group"]: t for t in (nearest, tenths[-1])}.values()
     ]
+
+
+def _level_in_money(churn: Json) -> str | None:
+    """Name the simple method that earns most, where it earns about as much as the chosen model."""
+    level = churn["as_good"].get("profit", ())
+    earned = {name: churn["baselines"][name]["profit"]["value"] for name in level}
+    return words.model(max(earned, key=lambda name: earned[name])) if earned else None
 
 
 def _riskiest_tenth(test: Json) -> str:
