@@ -51,7 +51,7 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
     Parameters
     ----------
     churn, ready, config
-        The backtest, what it ran on, and the config.
+        The backtest from `table.annotate`, what it ran on, and the config.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
     """
     roster = ROSTERS[config.churn.kind]
     active = config.churn.active_days if config.churn.kind == "inactivity" else None
-    judged = judge_table(churn, ready, config)
+    judged = judge_table(churn, config)
     table, improvement = judged.table, judged.improvement
     test = table[judged.tested]
     rival = table[churn.best_baseline]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tenure.backtest.churn import Backtest
 from tenure.backtest.segments import segments
-from tenure.backtest.stakes import at_stake, value_unit
+from tenure.backtest.stakes import NO_VALUE, at_stake, value_unit
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.evaluation import campaign
@@ -21,9 +21,9 @@ from tenure.evaluation.profit import Prices, profit_metrics
 from tenure.evaluation.reliability import reliability
 from tenure.models.churn import ROSTERS
 from tenure.population import Population
-from tenure.value import ConditionalValues, combine, expected_saved_value
+from tenure.value import combine, expected_saved_value
 
-__all__ = ["Table", "judge_table"]
+__all__ = ["Table", "annotate", "judge_table"]
 
 Array = NDArray[np.float64]
 Json = dict[str, Any]
@@ -32,6 +32,9 @@ CHOSEN = "chosen"
 """The procedure that chooses a candidate in each fold."""
 NOT_JUDGED = frozenset({"base_rate", "contacted"})  # not a merit: more is neither better nor worse
 MONEY = ("mpc", "empc", "profit")
+VALUES = ("value_if_stays", "value_if_leaves")
+SEGMENT = "segment_"
+REFUSED = "Value could not be learnt before a test cutoff; the notes of the run say why."
 CONTESTS = ("log_loss", "auc", "profit")
 
 
@@ -63,18 +66,47 @@ class Table:
     reliability: Json
 
 
-def judge_table(churn: Backtest, ready: Population, config: Config) -> Table:
-    """Take every figure of every candidate in the same draws of customers.
+def annotate(churn: Backtest, ready: Population, config: Config) -> Backtest:
+    """Put beside the test rows what the table needs to know of them, as of their cutoffs.
 
     Parameters
     ----------
     churn, ready, config
         The backtest, what it ran on, and the config.
+
+    Returns
+    -------
+    Backtest
+        Its test rows with `value_if_stays` and `value_if_leaves` where value is modelled, and a
+        column `segment_<name>` a segmentation; from these rows and the config alone every figure
+        can be computed again.
+    """
+    groups = segments(ready.matrix, churn.test, ready.schema, config)
+    test = churn.test.assign(**{SEGMENT + name: levels for name, levels in groups.items()})
+    notes: tuple[str, ...] = ()
+    if config.churn.kind not in NO_VALUE:
+        try:
+            V_A, V_0, _ = at_stake(ready.matrix, churn.test, config)
+            test = test.assign(**dict(zip(VALUES, (V_A, V_0), strict=True)))
+        except DataError as fault:
+            notes = (f"No profit is counted: {fault}",)
+    return replace(churn, test=test, notes=(*churn.notes, *notes))
+
+
+def judge_table(churn: Backtest, config: Config) -> Table:
+    """Take every figure of every candidate in the same draws of customers.
+
+    Parameters
+    ----------
+    churn : Backtest
+        From `annotate`.
+    config : Config
+        Its costs, and the seed.
     """
     given, tested = dict(churn.probabilities), churn.selected
     if churn.chosen is not None:
         given[CHOSEN], tested = churn.chosen, CHOSEN
-    values, why = _values(churn, ready, config)
+    values, why = _values(churn, config)
     prices = None if values is None else _prices(values, config)
     how = {"draws": DRAWS, "seed": config.model.seed}
     more = {} if prices is None else profit_metrics(prices)
@@ -86,8 +118,12 @@ def judge_table(churn: Backtest, ready: Population, config: Config) -> Table:
     for figure, reason in _absent(why, config).items():
         for row in (*(table[name] for name in given), *improvement.values()):
             row[figure] = {"value": None, "lower": None, "upper": None, "why": reason}
-    worth = None if values is None else combine(churn.said, values.V_A, values.V_0)
-    groups = segments(ready.matrix, churn.test, ready.schema, config)
+    worth = None if values is None else combine(churn.said, *values)
+    groups = {
+        column.removeprefix(SEGMENT): churn.test[column].to_numpy()
+        for column in churn.test
+        if column.startswith(SEGMENT)
+    }
     came_true = reliability(churn.test, churn.said, groups, worth, **how)
     return Table(
         tested=tested,
@@ -99,21 +135,19 @@ def judge_table(churn: Backtest, ready: Population, config: Config) -> Table:
     )
 
 
-def _values(
-    churn: Backtest, ready: Population, config: Config
-) -> tuple[ConditionalValues | None, str | None]:
-    """Return what was at stake on the test rows, or why that is not known."""
-    try:
-        return at_stake(ready.matrix, churn.test, config), None
-    except DataError as fault:
-        return None, str(fault)
+def _values(churn: Backtest, config: Config) -> tuple[tuple[Array, Array] | None, str | None]:
+    """Return V_A and V_0 of the test rows, or why they are not known."""
+    if set(VALUES) <= set(churn.test):
+        V_A, V_0 = (churn.test[column].to_numpy(dtype=np.float64) for column in VALUES)
+        return (V_A, V_0), None
+    return None, NO_VALUE.get(config.churn.kind, REFUSED)
 
 
-def _prices(values: ConditionalValues, config: Config) -> Prices:
+def _prices(values: tuple[Array, Array], config: Config) -> Prices:
     """Take one value for all: the mean of what keeping a customer saves."""
-    costs = config.campaign
+    costs, (V_A, V_0) = config.campaign, values
     return Prices(
-        value=float(np.mean(values.V_A - values.V_0)),
+        value=float(np.mean(V_A - V_0)),
         incentive=costs.incentive,
         contact_cost=costs.contact_cost,
         accept_rate=costs.accept_rate,
@@ -124,7 +158,7 @@ def _prices(values: ConditionalValues, config: Config) -> Prices:
 def _campaigns(
     churn: Backtest,
     given: dict[str, Array],
-    values: ConditionalValues | None,
+    values: tuple[Array, Array] | None,
     config: Config,
     **how: int,
 ) -> Judged:
@@ -135,9 +169,8 @@ def _campaigns(
     if costs.capacity is not None:
         found |= campaign.captures(rows, cutoff, given, costs.capacity, **how)
     if values is not None:
-        V_A, V_0, _ = values
-        expected = {n: expected_saved_value(p, V_A, V_0, costs) for n, p in given.items()}
-        realised = expected_saved_value(rows.churned, V_A, V_0, costs)
+        expected = {n: expected_saved_value(p, *values, costs) for n, p in given.items()}
+        realised = expected_saved_value(rows.churned, *values, costs)
         found |= campaign.profits(rows, cutoff, expected, realised, costs.capacity, **how)
     return found
 

@@ -31,6 +31,7 @@ from tenure.report.page import page
 from tenure.report.summary import summary
 from tenure.sources import Sources, load
 from tenure.storage import save
+from tenure.table import annotate
 from tenure.track import Tracking, champion_version
 
 __all__ = ["Trained", "train"]
@@ -84,6 +85,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
         judge = fold_backtest if config.churn.kind == "label" else churn_backtest
         churn = judge.run(ready.X, ready.rows, config, progress=progress)
         progress("evaluating")
+        churn = annotate(churn, ready, config)
         churn_part = results.churn_figures(churn, ready, config)
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses

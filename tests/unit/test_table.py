@@ -1,6 +1,7 @@
 """The one table: every candidate by every figure, in the unit and with the rival that it says."""
 
 import types
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from tenure.models.churn import ROSTERS
 from tenure.report.money import Scale, as_good, basis
 from tenure.report.tables import metric_columns
 from tenure.report.trust import came_true
-from tenure.table import judge_table
+from tenure.table import annotate, judge_table
 from tenure.value import ConditionalValues, expected_saved_value
 
 COSTS = {"contact_cost": 1, "incentive": 10, "accept_rate": 0.3, "capacity": 60}
@@ -76,7 +77,8 @@ def judge(monkeypatch):
         if costs is not None:
             sections["campaign"] = costs
         shop = config(currency="EUR" if costs else None, **sections)
-        return judge_table(churn, ready, shop), churn, found, shop
+        churn = annotate(churn, ready, shop)
+        return judge_table(churn, shop), churn, found, shop
 
     return run
 
@@ -116,6 +118,14 @@ def test_profit_is_that_of_each_candidate_walking_down_its_own_list(judge):
     assert done.campaign["improvement_on_random"]["lightgbm"]["lower"] > 0
 
 
+def test_numbered_customers_without_names_give_the_same_figures(judge):
+    """What is logged holds no ids: figures computed from it are those of the run."""
+    done, churn, _, shop = judge()
+    numbers = pd.factorize(churn.test["customer_id"], sort=True)[0]
+    again = judge_table(replace(churn, test=churn.test.assign(customer_id=numbers)), shop)
+    assert again == done
+
+
 def test_a_baseline_that_says_the_same_is_as_good(judge):
     done, _, _, _ = judge()
     assert done.as_good == {"log_loss": [], "auc": [], "profit": []}
@@ -144,8 +154,9 @@ def test_value_that_the_data_refuse_is_null_with_their_reason(judge):
     def refuse(*_):
         raise DataError("at 2024-01-01: clv: no repeat purchases")
 
-    done, _, _, _ = judge(values=refuse)
-    assert done.table["lightgbm"]["profit"]["why"] == "at 2024-01-01: clv: no repeat purchases"
+    done, churn, _, _ = judge(values=refuse)
+    assert "the notes of the run say why" in done.table["lightgbm"]["profit"]["why"]
+    assert churn.notes == ("No profit is counted: at 2024-01-01: clv: no repeat purchases",)
 
 
 def test_what_nobody_stated_is_said(judge):

@@ -6,7 +6,7 @@ off one `Tally`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.errors import DataError
-from tenure.evaluation.metrics import LOWER_IS_BETTER, Metric, Tally, equal_mass_bins, point
+from tenure.evaluation.metrics import (
+    LOWER_IS_BETTER,
+    METRICS,
+    Metric,
+    Tally,
+    equal_mass_bins,
+    point,
+)
 
 __all__ = [
     "Estimate",
@@ -26,6 +33,7 @@ __all__ = [
     "chunks",
     "customer_codes",
     "customer_counts",
+    "estimates",
     "interval",
     "judge",
     "judge_probabilities",
@@ -186,6 +194,14 @@ def judge_probabilities(
     return Judged(
         now, {n: {m: np.concatenate(v) for m, v in by.items()} for n, by in found.items()}
     )
+
+
+def estimates(
+    rows: Rows, given: Mapping[str, Array], metrics: Iterable[str], draws: int, seed: int
+) -> dict[str, Metrics]:
+    """Value and interval of some of `METRICS`, of every model."""
+    judged = judge_probabilities(rows, given, {m: METRICS[m] for m in metrics}, draws, seed)
+    return {name: judged.estimates(name) for name in given}
 
 
 def interval(value: float, drawn: Array) -> Estimate:
