@@ -119,11 +119,8 @@ def judge_table(churn: Backtest, config: Config) -> Table:
         for row in (*(table[name] for name in given), *improvement.values()):
             row[figure] = {"value": None, "lower": None, "upper": None, "why": reason}
     worth = None if values is None else combine(churn.said, *values)
-    groups = {
-        column.removeprefix(SEGMENT): churn.test[column].to_numpy()
-        for column in churn.test
-        if column.startswith(SEGMENT)
-    }
+    columns = [str(c) for c in churn.test if str(c).startswith(SEGMENT)]
+    groups = {c.removeprefix(SEGMENT): churn.test[c].to_numpy() for c in columns}
     came_true = reliability(churn.test, churn.said, groups, worth, **how)
     return Table(
         tested=tested,
