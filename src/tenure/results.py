@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from tenure.backtest.churn import Backtest
+from tenure.backtest.stakes import NO_VALUE, value_unit
 from tenure.backtest.value import ValueBacktest
 from tenure.config import Config
-from tenure.evaluation.churn import by_cutoff, evaluate, paired
+from tenure.evaluation.churn import by_cutoff
 from tenure.evaluation.gate import gate
 from tenure.features.attributes import columns_of
 from tenure.models.churn import ROSTERS
 from tenure.population import Population
 from tenure.sources import Sources
+from tenure.table import judge_table
 
 __all__ = [
     "churn_figures",
@@ -49,28 +51,21 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
     Parameters
     ----------
     churn, ready, config
-        The backtest, what it ran on, and the config.
+        The backtest from `table.annotate`, what it ran on, and the config.
 
     Returns
     -------
     dict
         The `churn` part of `metrics.json`, without `promoted`.
     """
-    seed, roster = config.model.seed, ROSTERS[config.churn.kind]
+    roster = ROSTERS[config.churn.kind]
     active = config.churn.active_days if config.churn.kind == "inactivity" else None
-    table = evaluate(churn.test, churn.probabilities, seed=seed)
-    test = table[churn.selected]
-    if churn.chosen is not None:
-        test = evaluate(churn.test, {"chosen": churn.chosen}, seed=seed)["chosen"]
-
-    def gains(said: np.ndarray) -> dict[str, Any]:
-        rival = churn.probabilities[churn.best_baseline]
-        return {m: paired(churn.test, said, rival, m, seed=seed) for m in ("log_loss", "auc")}
-
-    named = dict.fromkeys((churn.selected, "blend", "lightgbm"))
-    improvement = {name: gains(churn.probabilities[name]) for name in named}
-    judged = improvement[churn.selected] if churn.chosen is None else gains(churn.chosen)
-    verdict = gate(test, table[churn.best_baseline], judged["log_loss"], judged["auc"])
+    judged = judge_table(churn, config)
+    table, improvement = judged.table, judged.improvement
+    test = table[judged.tested]
+    rival = table[churn.best_baseline]
+    gains = improvement[judged.tested]
+    verdict = gate(test, rival, gains["log_loss"], gains["auc"])
     return {
         "definition": config.churn.model_dump(mode="json"),
         "active_within_days": active,
@@ -83,6 +78,9 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
         "baselines": {n: table[n] for n in roster.baselines},
         "candidates": {n: table[n] for n in roster.names if n not in roster.baselines},
         "improvement_on_best_baseline": improvement,
+        "as_good": judged.as_good,
+        "campaign": judged.campaign,
+        "reliability": judged.reliability,
         "log_loss_before_tests": churn.before,
         **_spread(churn),
         "gate": {
@@ -102,18 +100,12 @@ def _spread(churn: Backtest) -> dict[str, Any]:
     return {"by_cutoff": [], "by_repeat": by_repeat}
 
 
-NO_VALUE = {
-    "subscription": "The value of subscriptions is not modelled yet.",
-    "label": "Value takes dated purchases, and the label kind reads none.",
-}
-
-
 def no_value(config: Config) -> dict[str, Any]:
     """Return the `clv` part of `metrics.json` where value is not modelled."""
     return {
         "family": None,
         "why": NO_VALUE[config.churn.kind],
-        "unit": _unit(config),
+        "unit": value_unit(config.clv),
         "holdout": {"horizon_days": None, "origin": None, "purchases": {}},
         "baselines": {},
     }
@@ -125,7 +117,7 @@ def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
     return {
         "family": value.family,
         "why": value.why,
-        "unit": _unit(config),
+        "unit": value_unit(config.clv),
         "holdout": {
             "horizon_days": value.horizon_days,
             "origin": None if value.origin is None else str(value.origin),
@@ -137,15 +129,11 @@ def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
     }
 
 
-def _unit(config: Config) -> str:
-    return "revenue" if config.clv.margin == 1.0 else f"margin at {config.clv.margin:.0%}"
-
-
 def params(config: Config, ready: Population) -> dict[str, Any]:
     """Return the run's MLflow parameters: every setting that decides a number."""
     flat = {
         f"{section}.{key}": value
-        for section in ("churn", "cutoffs", "model", "clv")
+        for section in ("churn", "cutoffs", "model", "clv", "campaign")
         for key, value in config.model_dump(mode="json")[section].items()
     }
     return {**flat, "timezone": config.timezone, "features": len(columns_of(ready.schema))}

@@ -34,6 +34,7 @@ from tenure.report.page import page
 from tenure.report.summary import summary
 from tenure.sources import Sources, load
 from tenure.storage import save
+from tenure.table import annotate
 from tenure.track import Tracking, champion_version
 
 __all__ = ["Trained", "train"]
@@ -90,6 +91,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         directions = {name: c.direction for name, c in columns.items() if c.direction}
         churn = judge.run(ready.X, ready.rows, config, directions=directions, progress=progress)
         progress("evaluating")
+        churn = annotate(churn, ready, config)
         churn_part = results.churn_figures(churn, ready, config)
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses

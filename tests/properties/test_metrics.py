@@ -12,9 +12,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from sklearn.metrics import log_loss as sk_log_loss
 
 from tenure.errors import DataError, ModelError
-from tenure.evaluation.churn import by_cutoff, calibration_floor, evaluate, paired
+from tenure.evaluation.churn import by_cutoff, calibration_floor, compare, evaluate, paired
 from tenure.evaluation.gate import gate
-from tenure.evaluation.metrics import METRICS, point
+from tenure.evaluation.metrics import METRICS, Tally, capture, point
 
 samples = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), min_size=2, max_size=40).filter(
     lambda rows: len({y for y, _ in rows}) == 2
@@ -81,6 +81,41 @@ def test_a_perfect_ranking_lifts_as_far_as_is_possible(churners, stayers):
     assert point(y, p, "top_decile_lift") == pytest.approx(possible)
     assert point(y, p, "auc") == 1.0
     assert point(y, 1 - p, "auc") == 0.0
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 3)), min_size=5, max_size=7))
+def test_capture_under_ties_is_the_mean_over_all_their_orders(rows):
+    y, p = split(rows)
+    if y.sum() == 0:
+        return
+    orders = [o for o in itertools.permutations(range(len(y))) if (np.diff(p[list(o)]) <= 0).all()]
+    for taken in range(1, len(y)):
+        expected = np.mean([y[list(o[:taken])].sum() for o in orders]) / y.sum()
+        found = capture(Tally.of(y, p), taken / len(y))[0]
+        assert found == pytest.approx(expected)
+
+
+def test_the_captures_are_of_a_twentieth_a_tenth_and_a_fifth():
+    y = np.repeat([1, 0], [10, 90])
+    p = np.linspace(0.9, 0.1, 100)
+    found = {m: point(y, p, m) for m in METRICS if m.startswith("capture")}
+    assert found == pytest.approx(
+        {"capture_top_5_percent": 0.5, "capture_top_decile": 1.0, "capture_top_20_percent": 1.0}
+    )
+
+
+def test_every_metric_is_paired_and_the_calibration_error_holds_its_value():
+    frame, p = world(n=1500)
+    judged = compare(frame, {"m": p, "off": np.clip(p + 0.1, 0, 1)}, draws=60, seed=2)
+    assert set(judged.now["m"]) == {*METRICS, "auc_active"}
+    for metric in judged.now["m"]:
+        gain = judged.gain("m", "off", metric)
+        if metric in METRICS:
+            assert gain == paired(frame, p, np.clip(p + 0.1, 0, 1), metric, draws=60, seed=2)
+        assert gain["lower"] <= gain["value"] <= gain["upper"]
+    better = judged.gain("m", "off", "expected_calibration_error")
+    assert better["lower"] > 0  # losses: less is an improvement
 
 
 @settings(max_examples=30)

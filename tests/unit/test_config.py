@@ -28,6 +28,16 @@ def test_defaults_are_those_of_the_design(tmp_path):
     assert (config.clv.horizon_days, config.clv.annual_discount_rate) == (365, 0.10)
     assert (config.cutoffs.every_days, config.model.seed) == (30, 7)
     assert config.out == Path("out/shop")
+    costs = config.campaign
+    assert (costs.contact_cost, costs.incentive, costs.accept_rate) == (1, 10, 0.3)
+    assert (costs.stayers_take_rate, costs.capacity) == (1, None)
+
+
+def test_whole_numbers_are_money_too(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(GOOD + "campaign: {contact_cost: 0, incentive: 5, accept_rate: 1}\n")
+    costs = load_config(file).campaign
+    assert (costs.contact_cost, costs.incentive, costs.accept_rate) == (0.0, 5.0, 1.0)
 
 
 @pytest.mark.parametrize("config", sorted(Path("configs").glob("*.yaml")), ids=str)
@@ -70,6 +80,18 @@ class TestSafety:
             ("clv: {annual_discount_rate: .nan}", "clv.annual_discount_rate"),
             ("clv: {margin: .inf}", "clv.margin"),
             ("clv: {horizon_days: 0}", "clv.horizon_days"),
+            ("campaign: {contact_cost: -1}", "campaign.contact_cost"),
+            ("campaign: {contact_cost: .inf}", "campaign.contact_cost"),
+            ("campaign: {incentive: .nan}", "campaign.incentive"),
+            ("campaign: {incentive: '10'}", "campaign.incentive"),
+            ("campaign: {accept_rate: 0}", "campaign.accept_rate"),
+            ("campaign: {accept_rate: 30}", "campaign.accept_rate"),
+            ("campaign: {accept_rate: true}", "campaign.accept_rate"),
+            ("campaign: {stayers_take_rate: -0.1}", "campaign.stayers_take_rate"),
+            ("campaign: {stayers_take_rate: 1.1}", "campaign.stayers_take_rate"),
+            ("campaign: {capacity: 0}", "campaign.capacity"),
+            ("campaign: {capacity: 2.5}", "campaign.capacity"),
+            ("campaign: {quiet_days: 30}", "campaign.quiet_days: unknown key"),
             ("model: {seed: 1e3}", "model.seed"),
             ("currency: no", "currency"),
             ("currency: euro", "currency"),

@@ -288,6 +288,14 @@ def test_level_with_a_simple_method(metrics, drivers, config):
         gain.update(value=0.0, lower=-0.001)
     text = Reader(page(metrics, drivers, customers(40), config, LIMITS)).text
     assert "cannot be told apart from it" in text
+    assert "In money" not in text
+    metrics["churn"]["as_good"] = {"profit": ["logistic_rfm", "base_rate"]}
+    metrics["churn"]["baselines"]["base_rate"]["profit"]["value"] = 950.0
+    text = Reader(page(metrics, drivers, customers(4), config, LIMITS)).text
+    assert (
+        "In money, offers chosen by the usual leaving rate for everybody would have earned about "
+        "as much, or more." in text
+    )
 
 
 def test_says_margin_when_value_is_margin(metrics, drivers, config):
@@ -351,3 +359,26 @@ def test_text_has_contrast(mode, metrics, drivers, config):
         for paper in ("page", "card", "alert"):
             bright, dim = sorted((_luminance(palette[c]) for c in (ink, paper)), reverse=True)
             assert (bright + 0.05) / (dim + 0.05) >= 4.5, (ink, paper)
+
+
+def test_reliability_by_group_stands_in_the_expert_section(metrics, drivers, config):
+    groups = metrics["churn"]["reliability"]
+    groups["segments"]["<b>region</b>"] = [{**groups["overall"][0], "group": HOSTILE[0]}]
+    text = page(metrics, drivers, customers(4), config, LIMITS)
+    found = Reader(text)
+    assert "b" not in found.tags
+    assert "script" not in found.tags
+    table = text[text.index('id="group-table"') : text.index('id="cutoff-table"')]
+    assert "tenth of the chances: 10" in table
+    assert "tenth of the value: 1" in table
+    assert "&lt;b&gt;region&lt;/b&gt;: &lt;script&gt;" in table
+    assert "Fewer than 100 rows, not shown: frequency 4 or more purchase days (60)." in table
+    assert "Of 100 customers called 65 %, 64 left (likely range 62 to 66)." in found.text
+
+
+def test_figures_nobody_has_make_no_column(metrics, drivers, config):
+    assert ">EMPC<" in page(metrics, drivers, customers(4), config, LIMITS)
+    for part in ("candidates", "baselines"):
+        for row in metrics["churn"][part].values():
+            row["empc"] = {"value": None, "lower": None, "upper": None, "why": "no dates"}
+    assert ">EMPC" not in page(metrics, drivers, customers(4), config, LIMITS)

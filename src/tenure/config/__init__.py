@@ -1,5 +1,6 @@
 """The one YAML file a user writes, read safely and checked as a whole."""
 
+from tenure.config.campaign import CampaignConfig
 from tenure.config.loading import load_config
 from tenure.config.sections import (
     AttributeConfig,
@@ -20,7 +21,7 @@ from tenure.config.sections import (
 )
 
 __all__ = [
-    "AttributeConfig", "ChurnConfig", "ClvConfig", "ColumnMap", "Config", "CutoffsConfig",
-    "DataConfig", "ExperienceConfig", "FeaturesConfig", "GoalConfig", "MilestoneConfig",
-    "ModelConfig", "ScaleConfig", "TableConfig", "is_address", "load_config",
+    "AttributeConfig", "CampaignConfig", "ChurnConfig", "ClvConfig", "ColumnMap", "Config",
+    "CutoffsConfig", "DataConfig", "ExperienceConfig", "FeaturesConfig", "GoalConfig",
+    "MilestoneConfig", "ModelConfig", "ScaleConfig", "TableConfig", "is_address", "load_config",
 ]  # fmt: skip

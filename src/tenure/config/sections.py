@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tenure.config.campaign import CampaignConfig
+
 __all__ = [
     "TABLE_NAMES",
     "AttributeConfig",
@@ -296,6 +298,7 @@ class Config(_Section):
     cutoffs: CutoffsConfig = CutoffsConfig()
     model: ModelConfig = ModelConfig()
     clv: ClvConfig = ClvConfig()
+    campaign: CampaignConfig = CampaignConfig()
     features: FeaturesConfig = FeaturesConfig()
     experience: ExperienceConfig = ExperienceConfig()
     goals: list[GoalConfig] = []

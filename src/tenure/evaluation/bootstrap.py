@@ -6,33 +6,50 @@ off one `Tally`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.errors import DataError
-from tenure.evaluation.metrics import METRICS, Tally, equal_mass_bins, point
+from tenure.evaluation.metrics import (
+    LOWER_IS_BETTER,
+    METRICS,
+    Metric,
+    Tally,
+    equal_mass_bins,
+    point,
+)
 
 __all__ = [
     "Estimate",
+    "Judged",
+    "Measure",
     "Metrics",
     "Rows",
     "chunks",
     "customer_codes",
-    "drawn_metrics",
+    "customer_counts",
     "estimates",
     "interval",
+    "judge",
+    "judge_probabilities",
+    "reflected",
 ]
 
 Array = NDArray[np.float64]
-Estimate = dict[str, float]
-"""`value`, `lower` and `upper`; calibration error also has `floor_mean` and `floor_p95`."""
+Estimate = dict[str, Any]
+"""`value`, `lower` and `upper`; calibration error also has `floor_mean` and `floor_p95`. A figure
+that cannot be had is None, with `why`."""
 Metrics = dict[str, Estimate]
+Measure = Callable[[Array], Array]
+"""How often each customer is drawn, (draws, customers), to one figure a draw."""
 
 QUANTILES = (0.05, 0.95)
+NOISE_ADDS = frozenset({"expected_calibration_error"})
 CELLS = 2_000_000
 """Draws × rows held at once: 16 MB an array."""
 
@@ -110,29 +127,81 @@ class Sorted:
         return Tally(self.probability, churners, weight, self.bins)
 
 
-def drawn_metrics(
-    rows: Rows, given: Mapping[str, Array], metrics: Iterable[str], draws: int, seed: int
-) -> dict[str, dict[str, Array]]:
-    """Metrics of every model in every draw."""
+@dataclass(frozen=True)
+class Judged:
+    """Figures of several models on the same rows, as they are and in the same draws.
+
+    Attributes
+    ----------
+    now : dict
+        By model and metric, the figure of the rows themselves.
+    drawn : dict
+        By model and metric, the figure in each draw of customers.
+    """
+
+    now: dict[str, dict[str, float]]
+    drawn: dict[str, dict[str, Array]]
+
+    def __or__(self, other: Judged) -> Judged:
+        """Add what the same draws said of other metrics, or of other models."""
+        names = dict.fromkeys((*self.now, *other.now))
+        return Judged(
+            {n: self.now.get(n, {}) | other.now.get(n, {}) for n in names},
+            {n: self.drawn.get(n, {}) | other.drawn.get(n, {}) for n in names},
+        )
+
+    def estimates(self, name: str) -> Metrics:
+        """Value and interval of each metric of a model."""
+        return {m: interval(value, self.drawn[name][m]) for m, value in self.now[name].items()}
+
+    def gain(self, name: str, rival: str, metric: str) -> Estimate:
+        """Improvement of a model on another, draw by draw; positive is good."""
+        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+        value = sign * (self.now[name][metric] - self.now[rival][metric])
+        drawn = sign * (self.drawn[name][metric] - self.drawn[rival][metric])
+        plain = interval(value, drawn)
+        return reflected(plain) if metric in NOISE_ADDS else plain
+
+
+def judge(
+    rows: Rows, measures: Mapping[str, Mapping[str, Measure]], draws: int, seed: int
+) -> Judged:
+    """Take every measure of every model, of the rows themselves and in every draw of customers."""
+    once = np.ones((1, rows.n_customers))
+    now = {n: {m: float(f(once)[0]) for m, f in by.items()} for n, by in measures.items()}
+    found: dict[str, dict[str, list[Array]]] = {n: {m: [] for m in by} for n, by in now.items()}
+    for counts in customer_counts(rows, draws, seed):
+        for name, by in measures.items():
+            for metric, measure in by.items():
+                found[name][metric].append(measure(counts))
+    return Judged(
+        now, {n: {m: np.concatenate(v) for m, v in by.items()} for n, by in found.items()}
+    )
+
+
+def judge_probabilities(
+    rows: Rows, given: Mapping[str, Array], metrics: Mapping[str, Metric], draws: int, seed: int
+) -> Judged:
+    """Take metrics of probabilities; a draw is tallied once a model and then forgotten."""
+    now = {n: {m: point(rows.churned, p, f) for m, f in metrics.items()} for n, p in given.items()}
     layouts = {name: Sorted.by(p, rows) for name, p in given.items()}
     found: dict[str, dict[str, list[Array]]] = {n: {m: [] for m in metrics} for n in given}
     for counts in customer_counts(rows, draws, seed):
         for name, layout in layouts.items():
             tally = layout.tally(counts)
             for metric, values in found[name].items():
-                values.append(METRICS[metric](tally))
-    return {n: {m: np.concatenate(v) for m, v in by.items()} for n, by in found.items()}
+                values.append(metrics[metric](tally))
+    return Judged(
+        now, {n: {m: np.concatenate(v) for m, v in by.items()} for n, by in found.items()}
+    )
 
 
 def estimates(
     rows: Rows, given: Mapping[str, Array], metrics: Iterable[str], draws: int, seed: int
 ) -> dict[str, Metrics]:
-    """Value and interval of every metric of every model."""
-    drawn = drawn_metrics(rows, given, metrics, draws, seed)
-    return {
-        name: {m: interval(point(rows.churned, p, m), drawn[name][m]) for m in metrics}
-        for name, p in given.items()
-    }
+    """Value and interval of some of `METRICS`, of every model."""
+    judged = judge_probabilities(rows, given, {m: METRICS[m] for m in metrics}, draws, seed)
+    return {name: judged.estimates(name) for name in given}
 
 
 def interval(value: float, drawn: Array) -> Estimate:
@@ -140,3 +209,14 @@ def interval(value: float, drawn: Array) -> Estimate:
     known = drawn[np.isfinite(drawn)]
     lower, upper = np.quantile(known, QUANTILES) if known.size else (value, value)
     return {"value": value, "lower": float(lower), "upper": float(upper)}
+
+
+def reflected(plain: Estimate) -> Estimate:
+    """Mirror a percentile interval at the value and widen it to hold it.
+
+    For figures that noise makes larger, so that draws lie on one side of what they describe:
+    docs/decisions/0001.
+    """
+    value = plain["value"]
+    lower, upper = 2 * value - plain["upper"], 2 * value - plain["lower"]
+    return {"value": value, "lower": min(lower, value), "upper": max(upper, value)}

@@ -8,6 +8,7 @@ every model and metric of one frame sees the same ones, and differences are pair
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,27 @@ from numpy.typing import ArrayLike, NDArray
 from tenure.errors import ModelError
 from tenure.evaluation.bootstrap import (
     Estimate,
+    Judged,
     Metrics,
     Rows,
     chunks,
     customer_codes,
-    drawn_metrics,
-    estimates,
-    interval,
+    judge_probabilities,
+    reflected,
 )
-from tenure.evaluation.metrics import BINS, LOWER_IS_BETTER, METRICS, equal_mass_bins, point
+from tenure.evaluation.metrics import BINS, METRICS, Metric, equal_mass_bins, point
 
-__all__ = ["Estimate", "Metrics", "by_cutoff", "calibration_floor", "evaluate", "paired"]
+__all__ = [
+    "DRAWS",
+    "Estimate",
+    "Metrics",
+    "by_cutoff",
+    "calibration_floor",
+    "compare",
+    "evaluate",
+    "figures",
+    "paired",
+]
 
 Array = NDArray[np.float64]
 DRAWS = 400
@@ -45,11 +56,45 @@ def evaluate(
 
     Parameters
     ----------
+    frame, probabilities, draws, seed
+        As in `compare`.
+
+    Returns
+    -------
+    dict
+        By model, then by metric, `value`, `lower` and `upper`; see `figures`.
+
+    Raises
+    ------
+    DataError
+        If the rows hold one class.
+    ModelError
+        If probabilities do not fit the rows or lie outside 0 to 1.
+    """
+    return figures(
+        compare(frame, probabilities, draws=draws, seed=seed), frame, probabilities, seed
+    )
+
+
+def compare(
+    frame: pd.DataFrame,
+    probabilities: Mapping[str, ArrayLike],
+    *,
+    more: Mapping[str, Metric] = MappingProxyType({}),
+    draws: int = DRAWS,
+    seed: int,
+) -> Judged:
+    """Take every metric of several models on the same rows and in the same draws.
+
+    Parameters
+    ----------
     frame : DataFrame
         One row per customer and cutoff: customer_id, cutoff, churned (1 = churned) and active
         (bought within one horizon before the cutoff).
     probabilities : mapping of str to array
         Probability of churn by model name, row for row.
+    more : mapping of str to function
+        Metrics of a `Tally` beside those of `METRICS`.
     draws : int
         Bootstrap draws of customers.
     seed : int
@@ -57,10 +102,9 @@ def evaluate(
 
     Returns
     -------
-    dict
-        By model, then by metric (`METRICS`, and auc_active on the active rows alone), `value`,
-        `lower` and `upper`. auc_active is left out where the active rows hold one class.
-        expected_calibration_error also has `floor_mean` and `floor_p95`, see `calibration_floor`.
+    Judged
+        Every metric, and auc_active on the active rows alone, which is left out where these hold
+        one class.
 
     Raises
     ------
@@ -73,19 +117,35 @@ def evaluate(
     given = {name: _checked(name, p, len(frame)) for name, p in probabilities.items()}
     active = frame["active"].to_numpy(dtype=bool)
     some = rows.take(active)
-    results = estimates(rows, given, METRICS, draws, seed)
-    among = dict[str, Metrics]()
-    if 0 < some.churned.sum() < some.churned.size < len(frame):
-        among = estimates(some, {m: p[active] for m, p in given.items()}, ["auc"], draws, seed)
-    elif active.all():
-        among = results
-    for name, p in given.items():
+    judged = judge_probabilities(rows, given, {**METRICS, **more}, draws, seed)
+    if active.all():
+        return judged | Judged(
+            {n: {"auc_active": now["auc"]} for n, now in judged.now.items()},
+            {n: {"auc_active": drawn["auc"]} for n, drawn in judged.drawn.items()},
+        )
+    if not 0 < some.churned.sum() < some.churned.size:
+        return judged
+    among = {name: p[active] for name, p in given.items()}
+    return judged | judge_probabilities(some, among, {"auc_active": METRICS["auc"]}, draws, seed)
+
+
+def figures(
+    judged: Judged, frame: pd.DataFrame, probabilities: Mapping[str, ArrayLike], seed: int
+) -> dict[str, Metrics]:
+    """Return every metric with its interval, by model; the calibration error beside its floor.
+
+    Returns
+    -------
+    dict
+        By model, then by metric, `value`, `lower` and `upper`; expected_calibration_error also
+        has `floor_mean` and `floor_p95`, see `calibration_floor`.
+    """
+    table = {name: judged.estimates(name) for name in judged.now}
+    for name, p in probabilities.items():
+        error = table[name]["expected_calibration_error"]
         floor = calibration_floor(frame, p, seed=seed)
-        error = results[name]["expected_calibration_error"]
-        results[name]["expected_calibration_error"] = _without_bias(error, floor)
-        if among:
-            results[name]["auc_active"] = dict(among[name]["auc"])
-    return results
+        table[name]["expected_calibration_error"] = _without_bias(error, floor)
+    return table
 
 
 def paired(
@@ -102,7 +162,7 @@ def paired(
     Parameters
     ----------
     frame : DataFrame
-        As in `evaluate`.
+        As in `compare`.
     better, worse : array-like
         Probabilities of the model, and of the baseline that it should improve on.
     metric : str
@@ -111,11 +171,8 @@ def paired(
     """
     rows = Rows.of(frame)
     given = {n: _checked(n, p, len(frame)) for n, p in (("model", better), ("baseline", worse))}
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    now = {name: point(rows.churned, p, metric) for name, p in given.items()}
-    drawn = drawn_metrics(rows, given, [metric], draws, seed)
-    gains = sign * (drawn["model"][metric] - drawn["baseline"][metric])
-    return interval(sign * (now["model"] - now["baseline"]), gains)
+    judged = judge_probabilities(rows, given, {metric: METRICS[metric]}, draws, seed)
+    return judged.gain("model", "baseline", metric)
 
 
 def calibration_floor(
@@ -197,12 +254,7 @@ def _without_bias(error: Estimate, floor: Estimate) -> Estimate:
     the percentile interval of a right model often lies above its own value. So the interval is
     reflected at the value, widened to hold it, and reaches 0 where chance alone explains the value.
     """
-    value = error["value"]
-    lower = 0.0 if value <= floor["floor_p95"] else 2 * value - error["upper"]
-    upper = 2 * value - error["lower"]
-    return {
-        "value": value,
-        "lower": float(np.clip(lower, 0.0, value)),
-        "upper": max(upper, value),
-        **floor,
-    }
+    mirrored = reflected(error)
+    if mirrored["value"] <= floor["floor_p95"]:
+        mirrored["lower"] = 0.0
+    return {**mirrored, "lower": max(mirrored["lower"], 0.0), **floor}

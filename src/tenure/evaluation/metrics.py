@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
 
 __all__ = [
     "FRACTION",
     "LOWER_IS_BETTER",
     "METRICS",
+    "Hull",
+    "Metric",
     "Tally",
     "auc",
     "average_precision",
     "brier",
-    "capture_top_decile",
+    "capture",
     "equal_mass_bins",
     "expected_calibration_error",
     "log_loss",
@@ -35,6 +39,21 @@ FRACTION = 0.1
 """The share of customers that a top-decile figure looks at."""
 
 BINS = 10
+
+
+class Hull(NamedTuple):
+    """Segments of the convex hull of one ROC curve, the riskiest first.
+
+    Attributes
+    ----------
+    share : array
+        Of all rows, in each segment; they add up to 1.
+    rate : array
+        Churn rate of each segment, falling.
+    """
+
+    share: Array
+    rate: Array
 
 
 @dataclass(frozen=True)
@@ -91,14 +110,32 @@ class Tally:
         return self.flagged[:, -1]
 
     @cached_property
-    def captured(self) -> Array:
-        """Churners among the tenth with the highest probability, as an expectation under ties."""
-        wanted = FRACTION * self.n
+    def hulls(self) -> list[Hull]:
+        """Convex hull of the ROC curve of each draw.
+
+        A threshold is best for some cost ratio where the curve meets its hull, so that only the
+        hull's corners matter to profit. They are the blocks of the isotonic regression of the
+        churn rate, falling with the probability.
+        """
+        return [_hull(c, c + s) for c, s in zip(self.churners, self.stayers, strict=True)]
+
+    def captured(self, fraction: float) -> Array:
+        """Churners among the rows with the highest probability, as an expectation under ties."""
+        wanted = fraction * self.n
         level = np.array([np.searchsorted(f, w) for f, w in zip(self.flagged, wanted, strict=True)])
         here = np.arange(wanted.size), level
         beyond = (self.flagged[here] - wanted) / (self.churners[here] + self.stayers[here])
         found: Array = self.churners_down_to[here] - beyond * self.churners[here]
         return found
+
+
+def _hull(churners: Array, rows: Array) -> Hull:
+    drawn = rows > 0
+    rows, churners = rows[drawn], churners[drawn]
+    fit = isotonic_regression(churners / rows, weights=rows, increasing=False)
+    first = fit.blocks[:-1]
+    held = np.add.reduceat(rows, first)
+    return Hull(held / rows.sum(), np.add.reduceat(churners, first) / held)
 
 
 def equal_mass_bins(rows: Array, bins: int = BINS) -> NDArray[np.intp]:
@@ -160,14 +197,19 @@ def expected_calibration_error(tally: Tally) -> Array:
     return error
 
 
-def capture_top_decile(tally: Tally) -> Array:
-    """Share of the churners among the tenth with the highest probability.
+def capture(tally: Tally, fraction: float) -> Array:
+    """Share of the churners among the given share of rows with the highest probability.
 
-    Where the tenth's border falls among tied rows, it takes them in proportion: the exact
-    expectation over their random order.
+    Where the border falls among tied rows, it takes them in proportion: the exact expectation
+    over their random order.
+
+    Examples
+    --------
+    >>> capture(Tally.of([1, 0, 1, 0], [0.9, 0.5, 0.5, 0.1]), 0.5).tolist()
+    [0.75]
     """
     with np.errstate(invalid="ignore"):
-        return tally.captured / tally.n_churners
+        return tally.captured(fraction) / tally.n_churners
 
 
 def top_decile_lift(tally: Tally) -> Array:
@@ -178,7 +220,7 @@ def top_decile_lift(tally: Tally) -> Array:
     >>> top_decile_lift(Tally.of([1] * 2 + [0] * 18, [0.5] * 20)).round(9).tolist()
     [1.0]
     """
-    return capture_top_decile(tally) / FRACTION
+    return capture(tally, FRACTION) / FRACTION
 
 
 def base_rate(tally: Tally) -> Array:
@@ -191,21 +233,26 @@ def _dot(a: Array, b: Array) -> Array:
     return np.asarray(np.einsum("dl,dl->d", a, b), dtype=np.float64)
 
 
-METRICS: Mapping[str, Callable[[Tally], Array]] = {
+Metric = Callable[[Tally], Array]
+"""One figure a draw."""
+
+METRICS: Mapping[str, Metric] = {
     "auc": auc,
     "average_precision": average_precision,
     "log_loss": log_loss,
     "brier": brier,
     "expected_calibration_error": expected_calibration_error,
     "top_decile_lift": top_decile_lift,
-    "capture_top_decile": capture_top_decile,
+    "capture_top_5_percent": partial(capture, fraction=0.05),
+    "capture_top_decile": partial(capture, fraction=FRACTION),
+    "capture_top_20_percent": partial(capture, fraction=0.2),
     "base_rate": base_rate,
 }
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "expected_calibration_error"})
 
 
-def point(y: ArrayLike, probability: ArrayLike, metric: str) -> float:
+def point(y: ArrayLike, probability: ArrayLike, metric: str | Metric) -> float:
     """One metric of one sample; NaN where one class makes it undefined.
 
     Parameters
@@ -214,7 +261,8 @@ def point(y: ArrayLike, probability: ArrayLike, metric: str) -> float:
         1 = churned.
     probability : array-like
         Probability of churn, 0 to 1 (for ranking metrics any score).
-    metric : str
-        A key of `METRICS`.
+    metric : str or function
+        A key of `METRICS`, or a function of a `Tally`.
     """
-    return float(METRICS[metric](Tally.of(y, probability))[0])
+    figure = METRICS[metric] if isinstance(metric, str) else metric
+    return float(figure(Tally.of(y, probability))[0])

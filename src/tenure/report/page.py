@@ -16,6 +16,8 @@ from tenure.config import Config
 from tenure.explain.reasons import REASONS
 from tenure.report import words, writing
 from tenure.report.meaning import defined, meaning
+from tenure.report.money import Scale, basis
+from tenure.report.tables import metric_columns, reliability_groups
 from tenure.report.trust import judged, trust
 
 __all__ = ["TOP_CUSTOMERS", "page"]
@@ -288,11 +290,9 @@ def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, f
             {"name": row["cutoff"] if "cutoff" in row else f"round {row['repeat']}", **row}
             for row in churn["by_cutoff"] or churn["by_repeat"]
         ],
-        "columns": {
-            k: v
-            for k, v in words.MODEL_METRICS.items()
-            if k != "auc_active" or config.churn.kind == "inactivity"
-        },
+        "columns": metric_columns(every, config.churn.kind),
+        "money": basis(churn["campaign"], Scale(1.0, 0)),
+        "groups": reliability_groups(churn["reliability"]),
         "run_id": metrics.get("run_id"),
         "digest": metrics["data"].get("digest"),
         "warnings": metrics["warnings"],

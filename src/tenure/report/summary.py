@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pandas as pd
 
 from tenure.config import Config
 from tenure.report.meaning import in_short
+from tenure.report.money import Scale, as_good, basis
+from tenure.report.trust import came_true
 
 __all__ = ["summary"]
 
@@ -64,6 +67,8 @@ def _first(metrics: dict[str, Any]) -> list[str]:
             f"AS GOOD AS A BASELINE: {selected} and {best} cannot be told apart on the test "
             "rows; the simpler one would do."
         )
+    if selected != best:
+        lines += [f"NOT BETTER: {sentence}" for sentence in as_good(churn)]
     return lines
 
 
@@ -99,15 +104,21 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
     churn = metrics["churn"]
     test = churn["test"]
     error = test["expected_calibration_error"]
+    every = {**churn["candidates"], **churn["baselines"]}
+    scale = Scale.of(row["profit"]["value"] for row in every.values())
     lines = [
         f"Churn    {in_short(config.churn)}; usual rate on the test "
         f"{'cutoffs' if churn['tests'] else 'folds'} {test['base_rate']['value']:.1%}",
         "",
         *_table(
-            ["", *(name for _, name, _ in _METRICS)],
+            ["", *(name for _, name, _ in _METRICS), f"profit{scale.unit}"],
             [
-                [_mark(name, churn), *(_estimate(row[key], digits) for key, _, digits in _METRICS)]
-                for name, row in {**churn["candidates"], **churn["baselines"]}.items()
+                [
+                    _mark(name, churn),
+                    *(_short(row[key], digits) for key, _, digits in _METRICS),
+                    scale.write(row["profit"]),
+                ]
+                for name, row in every.items()
             ],
         ),
         "  > registered model   * best baseline on "
@@ -115,14 +126,26 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
         *_choice_included(churn),
         f"  calibration error by chance alone: {error['floor_mean']:.3f} on average, "
         f"{error['floor_p95']:.3f} at most in 19 of 20",
+        *(f"  {sentence}" for sentence in came_true(churn)),
+        *(f"  {line}" for line in basis(churn["campaign"], scale)),
     ]
+    return [*lines, *_gains(churn, scale)]
+
+
+def _gains(churn: dict[str, Any], scale: Scale) -> list[str]:
+    """Compare with the best baseline, draw by draw."""
+    lines = [f"  against {churn['best_baseline']}, on the same draws (above 0 is better):"]
     for name, gain in churn["improvement_on_best_baseline"].items():
-        if name != churn["best_baseline"]:
-            lines.append(
-                f"  {name} against {churn['best_baseline']} (above 0 is better): "
-                f"{_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
-            )
-    return lines
+        if name == churn["best_baseline"]:
+            continue
+        profit = (
+            "" if gain["profit"]["value"] is None else f", {scale.write(gain['profit'])} profit"
+        )
+        lines.append(
+            f"    {name} {_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
+            f"{profit}"
+        )
+    return lines if len(lines) > 1 else []
 
 
 def _choice_included(churn: dict[str, Any]) -> list[str]:
@@ -134,8 +157,9 @@ def _choice_included(churn: dict[str, Any]) -> list[str]:
 
 
 def _mark(name: str, churn: dict[str, Any]) -> str:
-    mark = ">" if name == churn["selected"] else " "
-    return f"{mark} {name}{' *' if name == churn['best_baseline'] else ''}"
+    mark = ">" if name == churn["selected"] else ""
+    mark += "*" if name == churn["best_baseline"] else ""
+    return f"{mark:2} {name}"
 
 
 def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> list[str]:
@@ -216,6 +240,11 @@ def _estimate(figure: dict[str, float], digits: int) -> str:
     if value is None or value != value:
         return "-"
     return f"{value:.{digits}f} [{lower:.{digits}f}, {upper:.{digits}f}]"
+
+
+def _short(figure: dict[str, float], digits: int) -> str:
+    """Write an estimate without the 0 before the point, so that five fit in 120 columns."""
+    return re.sub(r"(?<!\d)0\.", ".", _estimate(figure, digits))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -9,7 +9,7 @@ from tenure.evaluation.gate import CALIBRATION_TARGET
 from tenure.models.churn import ROSTERS
 from tenure.report import words, writing
 
-__all__ = ["judged", "trust"]
+__all__ = ["came_true", "judged", "trust"]
 
 Json = dict[str, Any]
 
@@ -54,8 +54,35 @@ def trust(metrics: Json, config: Config) -> Json:
         "contest": _contest(churn),
         "promoted": bool(churn.get("promoted", churn["gate"]["passed"])),
         "value": _value_held(metrics["clv"], config),
+        "came_true": " ".join(came_true(churn)),
+        "level_in_money": _level_in_money(churn),
     }
     return {**facts, "alerts": _alerts(facts)}
+
+
+def came_true(churn: Json) -> list[str]:
+    """Say of the usual and of the riskiest tenth how many were called, and how many left.
+
+    Parameters
+    ----------
+    churn : dict
+        The `churn` part of `metrics.json`.
+    """
+    tenths = churn["reliability"]["overall"]
+    usual = sum(t["n"] * t["predicted"] for t in tenths) / sum(t["n"] for t in tenths)
+    nearest = min(tenths, key=lambda tenth: abs(tenth["predicted"] - usual))
+    return [
+        f"Of 100 customers called {100 * t['predicted']:.0f} %, {100 * t['actual']['value']:.0f} "
+        f"left ({words.TERMS['interval']} {_range(t['actual'], 100, 0)['range']})."
+        for t in {t["group"]: t for t in (nearest, tenths[-1])}.values()
+    ]
+
+
+def _level_in_money(churn: Json) -> str | None:
+    """Name the simple method that earns most, where it earns about as much as the chosen model."""
+    level = churn["as_good"].get("profit", ())
+    earned = {name: churn["baselines"][name]["profit"]["value"] for name in level}
+    return words.model(max(earned, key=lambda name: earned[name])) if earned else None
 
 
 def _riskiest_tenth(test: Json) -> str:

@@ -24,7 +24,7 @@ __all__ = [
     "plain",
 ]
 
-EXPERT_TERMS = ("SHAP", "log-odds", "log odds", "logit", "AUC", "Brier", "log loss")
+EXPERT_TERMS = ("SHAP", "log-odds", "log odds", "logit", "AUC", "Brier", "log loss", "MPC")
 
 TERMS = {
     "base_rate": "usual leaving rate",
@@ -108,6 +108,14 @@ MODEL_METRICS = {
     "expected_calibration_error": ("Calibration error", 4),
     "average_precision": ("Average precision", 3),
     "top_decile_lift": ("Lift, top 10 %", 2),
+    "capture_top_5_percent": ("Capture, top 5 %", 3),
+    "capture_top_decile": ("Capture, top 10 %", 3),
+    "capture_top_20_percent": ("Capture, top 20 %", 3),
+    "capture_at_capacity": ("Capture, capacity", 3),
+    "mpc": ("MPC", 2),
+    "empc": ("EMPC", 2),
+    "profit": ("Profit", 0),
+    "contacted": ("Contacted", 0),
 }
 
 CUSTOMER_METRICS = {

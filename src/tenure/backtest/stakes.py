@@ -1,0 +1,78 @@
+"""What was at stake at past cutoffs, by value models that could have stood there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tenure.config import ClvConfig, Config
+from tenure.errors import DataError
+from tenure.models.btyd import Family
+from tenure.models.clv import fit_purchases, fit_spend
+from tenure.value import ConditionalValues, conditional_values
+
+__all__ = ["NO_VALUE", "at_stake", "value_unit"]
+
+NO_VALUE = {
+    "subscription": "The value of subscriptions is not modelled yet.",
+    "label": "Value takes dated purchases, and the label kind reads none.",
+}
+"""Why there is no value, by kind of leaving."""
+
+RFM = ["frequency", "recency", "T"]
+FAMILY: Family = "mbg_nbd"
+"""The default family: the one chosen for scores was chosen on dates after the test cutoffs."""
+
+
+def value_unit(clv: ClvConfig) -> str:
+    """Say what a value is: revenue, or the margin on it."""
+    return "revenue" if clv.margin == 1.0 else f"margin at {clv.margin:.0%}"
+
+
+def at_stake(matrix: pd.DataFrame, rows: pd.DataFrame, config: Config) -> ConditionalValues:
+    """Value of each row if they stay and if they leave, as known at the row's cutoff.
+
+    Purchases and spend are fitted at each cutoff on everybody ever seen by then.
+
+    Parameters
+    ----------
+    matrix : DataFrame
+        Features of everybody ever seen at the cutoffs (`frequency`, `recency`, `T`,
+        `monetary_value`).
+    rows : DataFrame
+        `customer_id` and `cutoff`, each of them in `matrix`.
+    config : Config
+        Its `clv` and `churn` sections decide.
+
+    Returns
+    -------
+    ConditionalValues
+        Row for row.
+
+    Raises
+    ------
+    DataError
+        If value is not modelled, or a cutoff has no repeat purchases to learn from.
+    """
+    if config.churn.kind in NO_VALUE:
+        raise DataError(NO_VALUE[config.churn.kind])
+    found = np.empty((3, len(rows)))
+    for cutoff in rows["cutoff"].unique():
+        seen = matrix[matrix["cutoff"] == cutoff].set_index("customer_id")
+        here = (rows["cutoff"] == cutoff).to_numpy()
+        try:
+            purchases = fit_purchases(seen[RFM], FAMILY)
+            spend = fit_spend(seen["frequency"], seen["monetary_value"])
+        except DataError as fault:
+            raise DataError(f"at {pd.Timestamp(cutoff).date()}: {fault}") from None
+        found[:, here] = conditional_values(
+            purchases,
+            spend,
+            seen.loc[rows["customer_id"][here]],
+            horizon_days=config.clv.horizon_days,
+            annual_discount_rate=config.clv.annual_discount_rate,
+            margin=config.clv.margin,
+            label_horizon_days=config.churn.horizon_days,
+            gap_days=config.churn.gap_days,
+        )
+    return ConditionalValues(*found)
