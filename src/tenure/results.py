@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
 from tenure.backtest.value import ValueBacktest
 from tenure.config import Config
 from tenure.evaluation.churn import by_cutoff, evaluate, paired
-from tenure.evaluation.gate import gate
+from tenure.evaluation.gate import gate, inferior
+from tenure.evaluation.metrics import point
 from tenure.features.attributes import columns_of
 from tenure.models.churn import ROSTERS
 from tenure.population import Population
@@ -43,18 +45,22 @@ def data_figures(sources: Sources, ready: Population) -> dict[str, Any]:
     }
 
 
-def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[str, Any]:
+def churn_figures(
+    churn: Backtest, config: Config, champion: Meeting | None = None
+) -> dict[str, Any]:
     """Judge every candidate on the test rows, and the procedure that selects one at the gate.
 
     Parameters
     ----------
-    churn, ready, config
-        The backtest, what it ran on, and the config.
+    churn, config
+        The backtest and the config; the run's own artifacts give both back (`backtest.record`).
+    champion : Meeting, optional
+        What the champion says of the test rows; None before there is one.
 
     Returns
     -------
     dict
-        The `churn` part of `metrics.json`, without `promoted`.
+        The `churn` part of `metrics.json`, without `promoted` and the counts of rows.
     """
     seed, roster = config.model.seed, ROSTERS[config.churn.kind]
     active = config.churn.active_days if config.churn.kind == "inactivity" else None
@@ -70,12 +76,11 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
     named = dict.fromkeys((churn.selected, "blend", "lightgbm"))
     improvement = {name: gains(churn.probabilities[name]) for name in named}
     judged = improvement[churn.selected] if churn.chosen is None else gains(churn.chosen)
+    met = _champion(churn, champion, seed)
     verdict = gate(test, table[churn.best_baseline], judged["log_loss"], judged["auc"])
     return {
         "definition": config.churn.model_dump(mode="json"),
         "active_within_days": active,
-        "rows": len(ready.rows),
-        "treated_rows": ready.treated,
         "selected": churn.selected,
         "best_baseline": churn.best_baseline,
         "tests": [str(d) for d in churn.tests],
@@ -86,10 +91,32 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
         "log_loss_before_tests": churn.before,
         **_spread(churn),
         "gate": {
-            "passed": verdict.passed,
+            "passed": verdict.passed and not met["reasons"],
             "signal": verdict.signal,
-            "reasons": list(verdict.reasons),
+            "reasons": [*verdict.reasons, *met["reasons"]],
+            "champion": met,
         },
+    }
+
+
+def _champion(churn: Backtest, champion: Meeting | None, seed: int) -> dict[str, Any]:
+    """Hold what the procedure said against the champion, on the rows it may speak of."""
+    if champion is None:
+        return {"version": None, "met": "none", "why": "There was none.", "reasons": []}
+    p, name = champion.probability, f"the champion (version {champion.version})"
+    here = np.isfinite(p)
+    about = {"version": champion.version, "met": champion.met, "why": champion.why}
+    if not here.any():
+        return {**about, "reasons": [f"{name} could not be met: {champion.why}"]}
+    rows, said = churn.test[here], churn.said[here]
+    gains = {m: paired(rows, said, p[here], m, seed=seed) for m in ("log_loss", "auc")}
+    log_loss = point(rows["churned"], p[here], "log_loss")
+    return {
+        **about,
+        "rows": len(rows),
+        "log_loss": log_loss,
+        "improvement": gains,
+        "reasons": inferior(log_loss, gains["log_loss"], gains["auc"], name),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from tenure import labels, results
+from tenure import labels, results, storage
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
+from tenure.backtest.champion import Meeting, meet
 from tenure.bundle import Bundle, Timing
 from tenure.config import Config
-from tenure.errors import DataError
+from tenure.errors import DataError, ModelError
 from tenure.explain.points import drivers, explain
 from tenure.features.attributes import columns_of
 from tenure.models.btyd import PurchaseModel
@@ -24,14 +26,14 @@ from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
 from tenure.models.churn import fit_candidates
 from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.recipe import recipe
 from tenure.models.spend import SpendModel
 from tenure.outputs import check_writable, staged_folder, write_table
 from tenure.population import RFM, Population, prepare
 from tenure.report.page import page
 from tenure.report.summary import summary
 from tenure.sources import Sources, load
-from tenure.storage import save
-from tenure.track import Tracking, champion_version
+from tenure.track import Tracking, champion, champion_version
 
 __all__ = ["Trained", "train"]
 
@@ -84,11 +86,15 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
         judge = fold_backtest if config.churn.kind == "label" else churn_backtest
         churn = judge.run(ready.X, ready.rows, config, progress=progress)
         progress("evaluating")
-        churn_part = results.churn_figures(churn, ready, config)
+        met = _meet_champion(churn, ready, config)
+        churn_part = {
+            "rows": len(ready.rows),
+            "treated_rows": ready.treated,
+            **results.churn_figures(churn, config, met),
+        }
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
-        first = champion_version(config.project) is None
-        churn_part["promoted"] = gate["signal"] and (first or gate["passed"])
+        churn_part["promoted"] = gate["signal"] and (met is None or gate["passed"])
         value = None
         if config.churn.kind == "inactivity":
             value = value_backtest.run(
@@ -114,6 +120,19 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
         return _write(metrics, final, ready, sources, tracking, config, config_file)
 
 
+def _meet_champion(
+    churn: churn_backtest.Backtest, ready: Population, config: Config
+) -> Meeting | None:
+    """Let the champion, if there is one, speak of the test rows."""
+    version, bundle = champion_version(config.project), None
+    if version is None:
+        return None
+    # a champion whose files are broken is not met, and stays until somebody promotes another
+    with contextlib.suppress(ModelError):
+        bundle = storage.load(champion(config.project).folder)
+    return meet(version, bundle, churn, ready, config)
+
+
 def _write(
     metrics: dict[str, Any],
     final: _Final,
@@ -129,7 +148,7 @@ def _write(
     html = page(metrics, found, scores, config, bundle.band_limits())
     booster = final.lightgbm.to_json()["model"]
     with staged_folder(config.out) as folder:
-        save(bundle, folder / "bundle")
+        storage.save(bundle, folder / "bundle")
         (folder / "lightgbm.txt").write_text(booster, encoding="utf-8")
         (folder / "config.yaml").write_bytes(config_file.read_bytes())
         (folder / "report.html").write_text(html, encoding="utf-8")
@@ -195,6 +214,7 @@ def _final(
         usual=_usual(ready),
         base_rate=float(ready.rows["churned"].mean()),
         trained_until=ready.as_of,
+        recipe=recipe(churn.selected, ready.X.columns, config.model.calibration),
     )
     return _Final(bundle, fitted["lightgbm"], calibrators["lightgbm"], notes)
 
