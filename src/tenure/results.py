@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
+from tenure.backtest.record import champion_said, recall
 from tenure.backtest.value import ValueBacktest
-from tenure.config import Config
+from tenure.config import Config, load_config
 from tenure.evaluation.churn import by_cutoff, evaluate, paired
 from tenure.evaluation.gate import gate, inferior
 from tenure.evaluation.metrics import point
@@ -25,6 +27,7 @@ from tenure.sources import Sources
 
 __all__ = [
     "churn_figures",
+    "churn_figures_again",
     "data_figures",
     "flat",
     "no_value",
@@ -97,6 +100,30 @@ def churn_figures(
             "champion": met,
         },
     }
+
+
+def churn_figures_again(folder: Path) -> dict[str, Any]:
+    """Compute every churn figure anew from what a run's MLflow artifacts hold.
+
+    Parameters
+    ----------
+    folder : Path
+        The downloaded artifacts: `backtest.parquet`, `config.yaml`, and `metrics.json` for what
+        is no figure (the champion's version, how it was met, and why so).
+
+    Returns
+    -------
+    dict
+        As from `churn_figures`.
+    """
+    config = load_config(folder / "config.yaml")
+    frame = pd.read_parquet(folder / "backtest.parquet")
+    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    met = told["churn"]["gate"]["champion"]
+    champion = None
+    if met["version"] is not None:
+        champion = Meeting(met["version"], met["met"], met["why"], champion_said(frame))
+    return churn_figures(recall(frame, config), config, champion)
 
 
 def _champion(churn: Backtest, champion: Meeting | None, seed: int) -> dict[str, Any]:

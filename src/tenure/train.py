@@ -16,6 +16,7 @@ from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting, meet
+from tenure.backtest.record import record
 from tenure.bundle import Bundle, Timing
 from tenure.config import Config
 from tenure.errors import DataError, ModelError
@@ -117,7 +118,8 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
             ],
         }
         progress("writing")
-        return _write(metrics, final, ready, sources, tracking, config, config_file)
+        said = record(churn, met)
+        return _write(metrics, said, final, ready, sources, tracking, config, config_file)
 
 
 def _meet_champion(
@@ -135,6 +137,7 @@ def _meet_champion(
 
 def _write(
     metrics: dict[str, Any],
+    said: pd.DataFrame,
     final: _Final,
     ready: Population,
     sources: Sources,
@@ -153,6 +156,7 @@ def _write(
         (folder / "config.yaml").write_bytes(config_file.read_bytes())
         (folder / "report.html").write_text(html, encoding="utf-8")
         results.write_json(folder / "drivers.json", found)
+        write_table(said, folder / "backtest.parquet")
         results.write_json(folder / "metrics.json", metrics)
         metrics["model_version"] = tracking.log(
             params=results.params(config, ready),
@@ -168,8 +172,26 @@ def _write(
         stamped = bundle.stamped(scores, ready.as_of, metrics["model_version"], tracking.run_id)
         write_table(stamped, folder / "scores.parquet")
     # last, so that whatever fails before leaves the old champion in force
-    tracking.finish(metrics["model_version"], promote=metrics["churn"]["promoted"])
+    _finish(metrics, tracking, config)
     return Trained(metrics, found, config.out, summary(metrics, found, scores, config, config_file))
+
+
+def _finish(metrics: dict[str, Any], tracking: Tracking, config: Config) -> None:
+    """Let the gate's word come true, unless somebody moved the champion in the meantime."""
+    churn = metrics["churn"]
+    met, promoted = churn["gate"]["champion"], churn["promoted"]
+    why = f"passed the gate, also against version {met['version']} ({met['met']})"
+    if met["version"] is None:
+        why = "the first version with signal"
+    churn["promoted"] = tracking.finish(
+        metrics["model_version"], promote=promoted, over=met["version"], why=why
+    )
+    if promoted and not churn["promoted"]:
+        metrics["warnings"].append(
+            "While this run trained, another version became champion. This one did not meet it and "
+            "is the challenger: train again, or decide with `tenure promote`."
+        )
+        results.write_json(config.out / "metrics.json", metrics)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 
@@ -62,6 +61,8 @@ class Backtest:
         The log losses of that comparison.
     notes : tuple of str
         What the reader should know about how this was done.
+    compared : DataFrame
+        The rows of that comparison, with their `part`: each part is calibrated by the others.
     chosen : ndarray or None
         Of each test row, what the procedure said that had chosen its model without it; None where
         that is what `selected` said.
@@ -75,6 +76,7 @@ class Backtest:
     best_baseline: str
     before: dict[str, float]
     notes: tuple[str, ...]
+    compared: pd.DataFrame
     chosen: Array | None = None
 
     @property
@@ -145,7 +147,8 @@ def run(
         )
         for name in roster.names
     }
-    before = _before(margins, days, tests[0], config, spare)
+    compared = _compared(margins, days, tests[0], config, spare)
+    before = cross_calibrated_losses(compared, compared["part"], config)
     return Backtest(
         tests=tests,
         margins=margins,
@@ -155,6 +158,7 @@ def run(
         best_baseline=min(roster.baselines, key=lambda name: before[name]),
         before=before,
         notes=(*_afforded(days, origins, tests, config), *notes),
+        compared=compared,
     )
 
 
@@ -250,23 +254,22 @@ def _can_learn(rows: pd.DataFrame, days: Sequence[dt.date], at: dt.date, config:
     return min(left, len(churned) - left) >= LEAST_RARER
 
 
-def _before(
+def _compared(
     margins: pd.DataFrame,
     days: Sequence[dt.date],
     first_test: dt.date,
     config: Config,
     spare: _Spare,
-) -> dict[str, float]:
-    """Return each candidate's calibrated log loss on what was complete before the first test.
+) -> pd.DataFrame:
+    """Return what was complete before the first test, on which candidates are compared.
 
-    Each origin is calibrated by the others (all lie before the test), a single one as it is.
+    Each origin is a part that the others calibrate (all lie before the test); a single one, and
+    predictions for held-out customers, are taken as they are.
     """
-    names = ROSTERS[config.churn.kind].names
     seen = margins[_at(margins, complete_for(days, first_test, config.churn.complete_days))]
     if seen.empty:
-        seen = spare(first_test)
-        return {n: _loss(seen["churned"], expit(seen[n].to_numpy())) for n in names}
-    return cross_calibrated_losses(seen, seen["cutoff"], config)
+        return spare(first_test).assign(part=0)
+    return seen.assign(part=pd.factorize(seen["cutoff"], sort=True)[0])
 
 
 def cross_calibrated_losses(

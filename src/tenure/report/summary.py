@@ -122,7 +122,23 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
                 f"  {name} against {churn['best_baseline']} (above 0 is better): "
                 f"{_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
             )
-    return lines
+    return [*lines, *_champion(churn)]
+
+
+def _champion(churn: dict[str, Any]) -> list[str]:
+    """Tell how the champion was met, and who was better."""
+    met = churn["gate"]["champion"]
+    if met["version"] is None:
+        return []
+    name = f"the champion (version {met['version']})"
+    if met["met"] == "none":
+        return [f"  {name} could not be met: {met['why']}"]
+    gain = met["improvement"]
+    return [
+        f"  {churn['selected']} against {name} on {met['rows']:,} rows (above 0 is better): "
+        f"{_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC",
+        f"    met by {met['met']}: {met['why']}",
+    ]
 
 
 def _choice_included(churn: dict[str, Any]) -> list[str]:
@@ -198,7 +214,9 @@ def _warnings(metrics: dict[str, Any]) -> list[str]:
 def _next(metrics: dict[str, Any], config: Config, config_file: Path) -> list[str]:
     version = metrics["model_version"]
     churn = metrics["churn"]
-    state = "champion" if churn["promoted"] else "not promoted: the champion before it stays"
+    state = (
+        "champion" if churn["promoted"] else "challenger: not promoted, whatever was in use stays"
+    )
     if churn["promoted"] and not churn["gate"]["passed"]:
         state = "champion, as the first one with signal"
     return [
@@ -215,7 +233,7 @@ def _estimate(figure: dict[str, float], digits: int) -> str:
     value, lower, upper = (figure[k] for k in ("value", "lower", "upper"))
     if value is None or value != value:
         return "-"
-    return f"{value:.{digits}f} [{lower:.{digits}f}, {upper:.{digits}f}]"
+    return f"{value:z.{digits}f} [{lower:z.{digits}f}, {upper:z.{digits}f}]"  # z: no -0.000
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
