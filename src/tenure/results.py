@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
@@ -123,7 +124,8 @@ def churn_figures_again(folder: Path) -> dict[str, Any]:
     champion = None
     if met["version"] is not None:
         champion = Meeting(met["version"], met["met"], met["why"], champion_said(frame))
-    return churn_figures(recall(frame, config), config, champion)
+    with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise
+        return churn_figures(recall(frame, config), config, champion)
 
 
 def _champion(churn: Backtest, champion: Meeting | None, seed: int) -> dict[str, Any]:

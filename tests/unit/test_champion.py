@@ -10,7 +10,8 @@ import pytest
 
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds
-from tenure.backtest.champion import fit_recipe, meet, rerun
+from tenure.backtest.champion import meet
+from tenure.backtest.rerun import fit_recipe, rerun
 from tenure.bundle import inputs
 from tenure.config import Config
 from tenure.models.churn import LightGBM

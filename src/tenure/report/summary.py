@@ -214,9 +214,7 @@ def _warnings(metrics: dict[str, Any]) -> list[str]:
 def _next(metrics: dict[str, Any], config: Config, config_file: Path) -> list[str]:
     version = metrics["model_version"]
     churn = metrics["churn"]
-    state = (
-        "champion" if churn["promoted"] else "challenger: not promoted, whatever was in use stays"
-    )
+    state = "champion" if churn["promoted"] else "challenger; what was in use stays"
     if churn["promoted"] and not churn["gate"]["passed"]:
         state = "champion, as the first one with signal"
     return [
