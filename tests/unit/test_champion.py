@@ -133,8 +133,8 @@ def test_the_champion_speaks_itself_only_from_the_day_its_labels_end(bundle, rea
     ("change", "said"),
     [
         ("trained on another horizon", "another question"),
-        ("lacks a level", "of its columns are not in these data"),
-        ("other levels", "of its columns are not in these data"),
+        ("lacks a level", "of its columns are missing or mean something else here"),
+        ("other levels", "of its columns are missing or mean something else here"),
     ],
 )
 def test_a_champion_that_cannot_speak_is_met_by_its_recipe(bundle, ready, done, change, said):

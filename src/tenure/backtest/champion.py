@@ -127,7 +127,7 @@ def _unfair(champion: Bundle, churn: Backtest, ready: Ready, config: Config) -> 
     strange = _strange(champion, ready.schema)
     if strange:
         first = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
-        return f"{len(strange)} of its columns are not in these data ({first})."
+        return f"{len(strange)} of its columns are missing or mean something else here ({first})."
     return ""
 
 
