@@ -3,13 +3,16 @@ CONFIG ?= configs/demo.yaml
 OUT ?= out/scores.csv
 CUSTOMERS ?=
 CUTOFF ?=
+VERSION ?=
+WHY ?=
+export WHY
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train demo simulate bench score kpis features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
+.PHONY: help setup train demo simulate bench score promote rollback kpis features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
 
 help: ## Show what each target does
-	@echo 'make TARGET [CONFIG=file.yaml] [CUSTOMERS=list.csv] [OUT=file.csv|.parquet] [CUTOFF=2026-06-01]'
+	@echo 'make TARGET [CONFIG=file.yaml] [CUSTOMERS=list.csv] [OUT=file.csv|.parquet] [CUTOFF=2026-06-01] [VERSION=2] [WHY="…"]'
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/ready ## Make .venv from the pinned requirements (the other targets do it for you)
@@ -25,6 +28,12 @@ demo: ## The whole way on the built-in shop: train, figures of experience, score
 
 score: .venv/ready ## Score CUSTOMERS (default: all) with the champion, into OUT
 	@.venv/bin/tenure score -c $(CONFIG) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) --out $(OUT)
+
+promote: .venv/ready ## Make VERSION (default: the challenger) the champion; WHY="…" is kept with it
+	@.venv/bin/tenure promote -c $(CONFIG) $(if $(VERSION),--version $(VERSION)) --why "$$WHY"
+
+rollback: .venv/ready ## Go back to the champion before this one; WHY="…" is kept with it
+	@.venv/bin/tenure rollback -c $(CONFIG) --why "$$WHY"
 
 kpis: .venv/ready ## Compute the figures of the customer experience, month by month
 	@.venv/bin/tenure kpis -c $(CONFIG)

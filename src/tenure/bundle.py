@@ -22,6 +22,7 @@ from tenure.models.btyd import PurchaseModel, p_alive
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import BTYD, KAPLAN_MEIER, LARGEST_LOG_ODDS, SBG, Candidate
 from tenure.models.purchases import expected_purchases, log_odds_no_purchase
+from tenure.models.recipe import Recipe
 from tenure.models.shift import Shift
 from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel, spend_per_purchase
@@ -160,6 +161,8 @@ class Bundle:
         Share of the training rows who left.
     trained_until : date or None
         The day before which everything was learnt; None where nothing is dated.
+    recipe : Recipe or None
+        How the candidate was made; None in bundles of before it was recorded.
     """
 
     candidate: Candidate
@@ -176,6 +179,7 @@ class Bundle:
     usual: dict[str, float]
     base_rate: float
     trained_until: dt.date | None
+    recipe: Recipe | None = None
 
     @cached_property
     def columns(self) -> dict[str, Column]:

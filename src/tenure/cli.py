@@ -40,6 +40,7 @@ INTERRUPTED = 130
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The project's YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Leaks = Annotated[bool, typer.Option("--leaks", help="Prove that no feature sees the future.")]
+Why = Annotated[str, typer.Option(help="The reason, in a few words; kept with the model.")]
 Day = Annotated[str | None, typer.Option(help="A local day, YYYY-MM-DD.")]
 
 
@@ -162,6 +163,31 @@ def score(
         lines.append(f"{done.unknown:,} ids are not in the data: {done.unknown_out}")
     lines += [f"Note: {w}" for w in done.warnings]
     _say("\n".join(lines), vars(done), json_)
+
+
+@app.command()
+def promote(
+    config: ConfigFile,
+    why: Why,
+    version: Annotated[
+        int | None, typer.Option(help="Of the registered model; default: the challenger.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Make a version of the model the champion, which scores from now on."""
+    from tenure.promotion import promote as run
+
+    done = run(load_config(config), why, version)
+    _say(done.text, done.values, json_)
+
+
+@app.command()
+def rollback(config: ConfigFile, why: Why, json_: Json = False) -> None:
+    """Go back to the champion before this one."""
+    from tenure.promotion import rollback as run
+
+    done = run(load_config(config), why)
+    _say(done.text, done.values, json_)
 
 
 @app.command()

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
 
+from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
+from tenure.backtest.record import champion_said, recall
 from tenure.backtest.stakes import NO_VALUE, value_unit
 from tenure.backtest.value import ValueBacktest
-from tenure.config import Config
-from tenure.evaluation.churn import by_cutoff
-from tenure.evaluation.gate import gate
+from tenure.config import Config, load_config
+from tenure.evaluation.churn import by_cutoff, paired
+from tenure.evaluation.gate import gate, inferior
+from tenure.evaluation.metrics import point
 from tenure.features.attributes import columns_of
 from tenure.models.churn import ROSTERS
 from tenure.population import Population
@@ -25,6 +30,7 @@ from tenure.table import judge_table
 
 __all__ = [
     "churn_figures",
+    "churn_figures_again",
     "data_figures",
     "flat",
     "no_value",
@@ -45,18 +51,23 @@ def data_figures(sources: Sources, ready: Population) -> dict[str, Any]:
     }
 
 
-def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[str, Any]:
+def churn_figures(
+    churn: Backtest, config: Config, champion: Meeting | None = None
+) -> dict[str, Any]:
     """Judge every candidate on the test rows, and the procedure that selects one at the gate.
 
     Parameters
     ----------
-    churn, ready, config
-        The backtest from `table.annotate`, what it ran on, and the config.
+    churn, config
+        The backtest from `table.annotate` and the config; the run's own artifacts give both back
+        (`backtest.record`).
+    champion : Meeting, optional
+        What the champion says of the test rows; None before there is one.
 
     Returns
     -------
     dict
-        The `churn` part of `metrics.json`, without `promoted`.
+        The `churn` part of `metrics.json`, without `promoted` and the counts of rows.
     """
     roster = ROSTERS[config.churn.kind]
     active = config.churn.active_days if config.churn.kind == "inactivity" else None
@@ -65,29 +76,76 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
     test = table[judged.tested]
     rival = table[churn.best_baseline]
     gains = improvement[judged.tested]
+    met = _champion(churn, champion, config.model.seed)
     verdict = gate(test, rival, gains["log_loss"], gains["auc"])
     return {
         "definition": config.churn.model_dump(mode="json"),
         "active_within_days": active,
-        "rows": len(ready.rows),
-        "treated_rows": ready.treated,
         "selected": churn.selected,
         "best_baseline": churn.best_baseline,
         "tests": [str(d) for d in churn.tests],
         "test": test,
         "baselines": {n: table[n] for n in roster.baselines},
-        "candidates": {n: table[n] for n in roster.names if n not in roster.baselines},
+        "candidates": {n: table[n] for n in churn.probabilities if n not in roster.baselines},
         "improvement_on_best_baseline": improvement,
         "as_good": judged.as_good,
         "campaign": judged.campaign,
         "reliability": judged.reliability,
+        "monotone_cost": judged.monotone_cost,
         "log_loss_before_tests": churn.before,
         **_spread(churn),
         "gate": {
-            "passed": verdict.passed,
+            "passed": verdict.passed and not met["reasons"],
             "signal": verdict.signal,
-            "reasons": list(verdict.reasons),
+            "reasons": [*verdict.reasons, *met["reasons"]],
+            "champion": met,
         },
+    }
+
+
+def churn_figures_again(folder: Path) -> dict[str, Any]:
+    """Compute every churn figure anew from what a run's MLflow artifacts hold.
+
+    Parameters
+    ----------
+    folder : Path
+        The downloaded artifacts: `backtest.parquet`, `config.yaml`, and `metrics.json` for what
+        is no figure (the champion's version, how it was met, and why so).
+
+    Returns
+    -------
+    dict
+        As from `churn_figures`.
+    """
+    config = load_config(folder / "config.yaml")
+    frame = pd.read_parquet(folder / "backtest.parquet")
+    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    met = told["churn"]["gate"]["champion"]
+    champion = None
+    if met["version"] is not None:
+        champion = Meeting(met["version"], met["met"], met["why"], champion_said(frame))
+    with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise
+        return churn_figures(recall(frame, config), config, champion)
+
+
+def _champion(churn: Backtest, champion: Meeting | None, seed: int) -> dict[str, Any]:
+    """Hold what the procedure said against the champion, on the rows it may speak of."""
+    if champion is None:
+        return {"version": None, "met": "none", "why": "There was none.", "reasons": []}
+    p, name = champion.probability, f"the champion (version {champion.version})"
+    here = np.isfinite(p)
+    about = {"version": champion.version, "met": champion.met, "why": champion.why}
+    if not here.any():
+        return {**about, "reasons": [f"{name} could not be met: {champion.why}"]}
+    rows, said = churn.test[here], churn.said[here]
+    gains = {m: paired(rows, said, p[here], m, seed=seed) for m in ("log_loss", "auc")}
+    log_loss = point(rows["churned"], p[here], "log_loss")
+    return {
+        **about,
+        "rows": len(rows),
+        "log_loss": log_loss,
+        "improvement": gains,
+        "reasons": inferior(log_loss, gains["log_loss"], gains["auc"], name),
     }
 
 

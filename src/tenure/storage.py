@@ -19,6 +19,7 @@ from tenure.features.schema import Schema
 from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import Calibrator
 from tenure.models.churn import load_candidate
+from tenure.models.recipe import Recipe
 from tenure.models.shift import Shift
 from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel
@@ -61,6 +62,7 @@ def save(bundle: Bundle, folder: Path) -> None:
             "usual": {k: None if np.isnan(v) else v for k, v in bundle.usual.items()},
             "base_rate": bundle.base_rate,
             "trained_until": None if bundle.trained_until is None else str(bundle.trained_until),
+            "recipe": None if bundle.recipe is None else bundle.recipe.to_json(),
             "libraries": {name: version(name) for name in LIBRARIES},
         },
     )
@@ -95,6 +97,7 @@ def load(folder: Path) -> Bundle:
             usual={k: np.nan if v is None else v for k, v in about["usual"].items()},
             base_rate=about["base_rate"],
             trained_until=_day(about["trained_until"]),
+            recipe=_maybe(Recipe, about.get("recipe")),
         )
     except (KeyError, TypeError, ValueError) as fault:
         raise ModelError(

@@ -19,7 +19,7 @@ from tenure.evaluation.bootstrap import Judged, Metrics, Rows
 from tenure.evaluation.churn import DRAWS, compare, figures
 from tenure.evaluation.profit import Prices, profit_metrics
 from tenure.evaluation.reliability import reliability
-from tenure.models.churn import ROSTERS
+from tenure.models.churn import ROSTERS, UNCONSTRAINED
 from tenure.population import Population
 from tenure.value import combine, expected_saved_value
 
@@ -56,6 +56,8 @@ class Table:
         are better: the lower end of its paired improvement is not above 0.
     campaign, reliability : dict
         As in `metrics.json`.
+    monotone_cost : dict or None
+        By metric, how much better LightGBM is without the directions that were asked for.
     """
 
     tested: str
@@ -64,6 +66,7 @@ class Table:
     as_good: dict[str, list[str]]
     campaign: Json
     reliability: Json
+    monotone_cost: Metrics | None
 
 
 def annotate(churn: Backtest, ready: Population, config: Config) -> Backtest:
@@ -129,6 +132,7 @@ def judge_table(churn: Backtest, config: Config) -> Table:
         as_good=_as_good(judged, tested, ROSTERS[config.churn.kind].baselines),
         campaign=_campaign(judged, table, named, prices, why, config),
         reliability={"model": tested, **came_true},
+        monotone_cost=_gains(judged, UNCONSTRAINED, "lightgbm") if UNCONSTRAINED in given else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from tenure import labels, results
+from tenure import labels, results, storage
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
 from tenure.backtest.calibrating import calibrate
+from tenure.backtest.champion import Meeting, meet
+from tenure.backtest.record import record
 from tenure.backtest.shifts import measured_shifts
 from tenure.bundle import Bundle, Timing, described
 from tenure.config import Config
-from tenure.errors import DataError
+from tenure.errors import DataError, ModelError
 from tenure.explain.points import drivers, explain
 from tenure.features.attributes import columns_of
 from tenure.models.btyd import PurchaseModel
@@ -26,6 +29,7 @@ from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
 from tenure.models.churn import fit_candidates
 from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.recipe import recipe
 from tenure.models.shift import NO_SHIFT, Shift
 from tenure.models.spend import SpendModel
 from tenure.outputs import check_writable, staged_folder, write_table
@@ -33,9 +37,8 @@ from tenure.population import RFM, Population, prepare
 from tenure.report.page import page
 from tenure.report.summary import summary
 from tenure.sources import Sources, load
-from tenure.storage import save
 from tenure.table import annotate
-from tenure.track import Tracking, champion_version
+from tenure.track import Tracking, champion, champion_version
 
 __all__ = ["Trained", "train"]
 
@@ -92,11 +95,17 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         churn = judge.run(ready.X, ready.rows, config, directions=directions, progress=progress)
         progress("evaluating")
         churn = annotate(churn, ready, config)
-        churn_part = results.churn_figures(churn, ready, config)
+        met = _meet_champion(churn, ready, config)
+        churn_part = {
+            "rows": len(ready.rows),
+            "treated_rows": ready.treated,
+            "tuning": churn.tuning,
+            "base_rate_shift": churn.shift,
+            **results.churn_figures(churn, config, met),
+        }
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
-        first = champion_version(config.project) is None
-        churn_part["promoted"] = gate["signal"] and (first or gate["passed"])
+        churn_part["promoted"] = gate["signal"] and (met is None or gate["passed"])
         value = None
         if config.churn.kind == "inactivity":
             value = value_backtest.run(
@@ -119,11 +128,26 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             ],
         }
         progress("writing")
-        return _write(metrics, final, ready, sources, tracking, config, config_file)
+        said = record(churn, met)
+        return _write(metrics, said, final, ready, sources, tracking, config, config_file)
+
+
+def _meet_champion(
+    churn: churn_backtest.Backtest, ready: Population, config: Config
+) -> Meeting | None:
+    """Let the champion, if there is one, speak of the test rows."""
+    version, bundle = champion_version(config.project), None
+    if version is None:
+        return None
+    # a champion whose files are broken is not met, and stays until somebody promotes another
+    with contextlib.suppress(ModelError):
+        bundle = storage.load(champion(config.project).folder)
+    return meet(version, bundle, churn, ready, config)
 
 
 def _write(
     metrics: dict[str, Any],
+    said: pd.DataFrame,
     final: _Final,
     ready: Population,
     sources: Sources,
@@ -137,11 +161,12 @@ def _write(
     html = page(metrics, found, scores, config, bundle.band_limits())
     boosters = final.lightgbm.to_json()["boosters"]
     with staged_folder(config.out) as folder:
-        save(bundle, folder / "bundle")
+        storage.save(bundle, folder / "bundle")
         (folder / "lightgbm.txt").write_text("\n".join(boosters), encoding="utf-8")
         (folder / "config.yaml").write_bytes(config_file.read_bytes())
         (folder / "report.html").write_text(html, encoding="utf-8")
         results.write_json(folder / "drivers.json", found)
+        write_table(said, folder / "backtest.parquet")
         results.write_json(folder / "metrics.json", metrics)
         metrics["model_version"] = tracking.log(
             params=results.params(config, ready),
@@ -157,8 +182,26 @@ def _write(
         stamped = bundle.stamped(scores, ready.as_of, metrics["model_version"], tracking.run_id)
         write_table(stamped, folder / "scores.parquet")
     # last, so that whatever fails before leaves the old champion in force
-    tracking.finish(metrics["model_version"], promote=metrics["churn"]["promoted"])
+    _finish(metrics, tracking, config)
     return Trained(metrics, found, config.out, summary(metrics, found, scores, config, config_file))
+
+
+def _finish(metrics: dict[str, Any], tracking: Tracking, config: Config) -> None:
+    """Let the gate's word come true, unless somebody moved the champion in the meantime."""
+    churn = metrics["churn"]
+    met, promoted = churn["gate"]["champion"], churn["promoted"]
+    why = f"passed the gate, also against version {met['version']} ({met['met']})"
+    if met["version"] is None:
+        why = "the first version with signal"
+    churn["promoted"] = tracking.finish(
+        metrics["model_version"], promote=promoted, over=met["version"], why=why
+    )
+    if promoted and not churn["promoted"]:
+        metrics["warnings"].append(
+            "While this run trained, another version became champion. This one did not meet it and "
+            "is the challenger: train again, or decide with `tenure promote`."
+        )
+        results.write_json(config.out / "metrics.json", metrics)
 
 
 @dataclass(frozen=True)
@@ -207,6 +250,7 @@ def _final(
         usual=_usual(ready),
         base_rate=float(ready.rows["churned"].mean()),
         trained_until=ready.as_of,
+        recipe=recipe(churn.selected, churn.settings, ready.X.columns, config.model.calibration),
     )
     here = shifts.get("lightgbm", NO_SHIFT).at(ready.as_of)
     return _Final(bundle, fitted["lightgbm"], replace(calibrators["lightgbm"], shift=here), notes)

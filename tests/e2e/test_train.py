@@ -48,7 +48,7 @@ def test_the_files_of_a_project(shop, files_below):
     names = {Path(name).name for name in files_below("out")}
     assert names == {
         "metrics.json", "drivers.json", "report.html", "scores.parquet", "set_aside.parquet",
-        "lightgbm.txt", "config.yaml",
+        "lightgbm.txt", "config.yaml", "backtest.parquet",
     }  # fmt: skip
     assert os.listdir("out") == ["shop"]  # noqa: PTH208
     assert sorted(os.listdir()) == ["c.yaml", "data.csv", "mlruns", "out"]  # noqa: PTH208
@@ -97,7 +97,14 @@ def test_the_run_holds_what_it_takes_to_understand_it(shop, tracked, client):
     assert tags["code_version"]
     assert tags["tenure_version"]
     artifacts = {a.path for a in client.list_artifacts(run.info.run_id)}
-    assert {"bundle", "config.yaml", "drivers.json", "metrics.json", "report.html"} <= artifacts
+    assert {
+        "backtest.parquet",
+        "bundle",
+        "config.yaml",
+        "drivers.json",
+        "metrics.json",
+        "report.html",
+    } <= artifacts
     assert "lightgbm.txt" in artifacts
     assert not {"scores.parquet", "set_aside.parquet"} & artifacts
 

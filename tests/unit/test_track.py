@@ -11,6 +11,7 @@ import pytest
 
 from tenure.errors import EnvironmentFault, ModelError
 from tenure.track import Tracking, champion, champion_version
+from tenure.track.moves import Move, history, line, move
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,74 @@ def test_a_server_that_is_down_is_named(here, monkeypatch):
         Tracking("shop")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(None)
+
+
+def registered(here, *versions):
+    """Register versions that have no files, which moves by training do not read."""
+    client = mlflow.MlflowClient(f"sqlite:///{here}/mlruns/mlflow.db")
+    client.create_registered_model("shop")
+    for _ in versions:
+        client.create_model_version("shop", f"{here}/none", await_creation_for=None)
+    return client
+
+
+def aliases(client):
+    return {k: str(v) for k, v in client.get_registered_model("shop").aliases.items()}
+
+
+def test_a_run_promotes_only_over_the_champion_it_met(here):
+    client = registered(here, 1, 2, 3)
+    with Tracking("shop") as run:
+        assert run.finish("1", promote=True, over=None, why="first")
+    assert aliases(client) == {"champion": "1"}
+    with Tracking("shop") as run:  # another one was quicker
+        assert not run.finish("2", promote=True, over=None, why="first")
+    assert aliases(client) == {"champion": "1", "challenger": "2"}
+    with Tracking("shop") as run:
+        assert not run.finish("3", promote=False, over="1", why="")
+    assert aliases(client) == {"champion": "1", "challenger": "3"}
+    assert status(here, run.run_id) == "FINISHED"
+    (told,) = history(client, "shop")
+    assert (told.before, told.to, told.by, told.why) == (None, "1", "train", "first")
+
+
+def test_moves_are_kept_in_order_and_those_by_hand_are_seen(here):
+    client = registered(here, *range(12))
+    for to in range(1, 12):
+        move(client, "shop", str(to), "train", f'“{to}” – ü\n"')
+    told = history(client, "shop")
+    assert [m.to for m in told] == [str(n) for n in range(1, 12)]
+    assert told[9].why == '“10” – ü\n"'
+    client.set_registered_model_alias("shop", "champion", "12")
+    assert line(told, "12")[-2:] == ["11", "12"]
+    assert move(client, "shop", "3", "promote", "x").before == "12"
+    assert line(history(client, "shop"), "3")[-3:] == ["11", "12", "3"]
+    client.delete_registered_model_alias("shop", "champion")
+    assert move(client, "shop", "4", "promote", "x").before is None
+
+
+def moved(*steps):
+    return [Move("", before, to, by, "") for before, to, by in steps]
+
+
+@pytest.mark.parametrize(
+    ("steps", "now", "champions"),
+    [
+        ([], None, []),
+        ([], "1", ["1"]),  # from before moves were written down
+        ([("1", "2", "train")], "2", ["1", "2"]),
+        ([(None, "1", "train"), ("1", "2", "train"), ("2", "1", "rollback")], "1", ["1"]),
+        ([(None, "1", "train"), ("1", "2", "train"), ("2", "1", "promote")], "1", ["1", "2", "1"]),
+        (
+            [(None, "1", "train"), ("1", "2", "train"), ("2", "1", "promote"),
+             ("1", "2", "rollback")], "2", ["1", "2"],
+        ),
+        ([(None, "1", "train"), ("9", "2", "train"), ("2", "9", "rollback")], "9", ["1", "9"]),
+        ([(None, "1", "train"), ("1", "2", "train"), ("2", "7", "rollback")], "7", ["7"]),
+    ],
+)  # fmt: skip
+def test_the_line_of_champions(steps, now, champions):
+    assert line(moved(*steps), now) == champions
 
 
 def _one_run(folder):

@@ -8,25 +8,22 @@ figures come from the newest ones.
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from tenure.backtest.calibrating import at_days, calibrate, cross_calibrated_losses, loss
-from tenure.backtest.classes import LEAST_RARER, check_classes
-from tenure.backtest.samples import held_out
-from tenure.backtest.shifts import corrected, measured_shifts
+from tenure.backtest.calibrating import at_days, cross_calibrated_losses
+from tenure.backtest.classes import check_classes
+from tenure.backtest.origins import Spare, calibrated, can_learn, days_of, learnable, predicted
+from tenure.backtest.shifts import corrected
 from tenure.backtest.tuning import tune
 from tenure.config import Config
 from tenure.cutoffs import complete_for
-from tenure.models.churn import ROSTERS, UNCONSTRAINED, fit_candidates
+from tenure.models.churn import ROSTERS, UNCONSTRAINED
 from tenure.models.trees import Settings
 
 __all__ = ["MOST_TESTS", "Backtest", "Steps", "asked_settings", "names_of", "run"]
@@ -34,7 +31,6 @@ __all__ = ["MOST_TESTS", "Backtest", "Steps", "asked_settings", "names_of", "run
 MOST_TESTS = 3
 MOST_ORIGINS = 10
 """The newest origins serve selection, calibration and test; older ones would cost time alone."""
-FOLDS = 5
 
 Array = NDArray[np.float64]
 
@@ -60,6 +56,8 @@ class Backtest:
         The log losses of that comparison.
     notes : tuple of str
         What the reader should know about how this was done.
+    compared : DataFrame
+        The rows of that comparison, with their `part`: each part is calibrated by the others.
     chosen : ndarray or None
         Of each test row, what the procedure said that had chosen its model without it; None where
         that is what `selected` said.
@@ -78,6 +76,7 @@ class Backtest:
     best_baseline: str
     before: dict[str, float]
     notes: tuple[str, ...]
+    compared: pd.DataFrame
     chosen: Array | None = None
     settings: Settings = field(default_factory=Settings)
     tuning: dict[str, Any] = field(default_factory=dict)
@@ -118,10 +117,10 @@ def run(
     DataError
         If no test cutoff has enough complete rows before it.
     """
-    days = [day.date() for day in sorted(rows["cutoff"].unique())]
-    origins = [d for d in days if _can_learn(rows, days, d, config)]
+    days = days_of(rows)
+    origins = [d for d in days if can_learn(rows, d, config)]
     if not origins:
-        newest = _learnable(rows, days, days[-1], config)
+        newest = learnable(rows, days[-1], config)
         check_classes(
             rows["churned"][newest],
             f"in the rows whose label is complete by the newest cutoff, {days[-1]}",
@@ -135,52 +134,26 @@ def run(
     )  # fmt: skip
     names = names_of(config, tuned.settings)
     told = Steps(progress, len(origins))
-
-    def predict(origin: dt.date) -> tuple[pd.DataFrame, dict[str, float]]:
-        learn = _learnable(rows, days, origin, config)
-        here = (rows["cutoff"] == pd.Timestamp(origin)).to_numpy()
-        fitted = fit_candidates(
-            X[learn], rows["churned"][learn], seed=config.model.seed, kind=config.churn.kind,
-            names=names, settings=tuned.settings,
-        )  # fmt: skip
-        said = {name: model.margin(X[here]) for name, model in fitted.items()}
-        shifts = measured_shifts(X[learn], rows[learn], config, tuned.settings)
-        told(f"backtest at {origin}")
-        return rows[here].assign(**said), {n: s.at(origin) for n, s in shifts.items()}
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # fits are single-threaded and independent
-        done = list(pool.map(predict, origins))
-    margins = pd.concat([part for part, _ in done], ignore_index=True)
-    expected = dict(zip(origins, (shift for _, shift in done), strict=True))
-    notes: list[str] = []
-    spare = _Spare(X, rows, days, config, tuned.settings, notes)
+    margins, expected = predicted(X, rows, config, tuned.settings, names, origins, told)
+    spare = Spare(X, rows, config, tuned.settings, names)
     margins, shift = corrected(margins, expected, days, tests[0], config)
-    test = margins[at_days(margins, tests)]
-    probabilities = {
-        name: np.concatenate(
-            [
-                calibrate(name, margins, days, c, config, spare).probability(
-                    test.loc[test["cutoff"] == pd.Timestamp(c), name].to_numpy()
-                )
-                for c in tests
-            ]
-        )
-        for name in names
-    }
-    before = _before(margins, days, tests[0], config, spare)
+    probabilities = {name: calibrated(name, margins, days, tests, config, spare) for name in names}
+    compared = _compared(margins, days, tests[0], config, spare)
+    before = cross_calibrated_losses(compared, compared["part"], config)
     return Backtest(
         tests=tests,
         margins=margins,
-        test=test.reset_index(drop=True),
+        test=margins[at_days(margins, tests)].reset_index(drop=True),
         probabilities=probabilities,
         selected=min(before, key=lambda name: before[name]),
         best_baseline=min(ROSTERS[config.churn.kind].baselines, key=lambda name: before[name]),
         before=before,
         notes=(*_afforded(days, origins, tests, config), tuned.report["sentence"],
-               shift["sentence"], *notes),
+               shift["sentence"], *spare.notes),
         settings=tuned.settings,
         tuning=tuned.report,
         shift=shift,
+        compared=compared,
     )  # fmt: skip
 
 
@@ -208,64 +181,22 @@ class Steps:
         self._progress(text, self._done, self._total)
 
 
-class _Spare:
-    """Predictions for held-out customers, made once a cutoff and only where they are needed."""
-
-    def __init__(
-        self,
-        X: pd.DataFrame,
-        rows: pd.DataFrame,
-        days: Sequence[dt.date],
-        config: Config,
-        settings: Settings,
-        notes: list[str],
-    ) -> None:
-        self._X, self._rows, self._days, self._config = X, rows, days, config
-        self._settings = settings
-        self._notes, self._made = notes, dict[dt.date, pd.DataFrame]()
-
-    def __call__(self, day: dt.date) -> pd.DataFrame:
-        if day not in self._made:
-            learn = _learnable(self._rows, self._days, day, self._config)
-            X, rows = self._X[learn], self._rows[learn]
-            self._made[day] = held_out(X, rows, self._config, self._settings, FOLDS)
-            self._notes.append(
-                f"At {day} no earlier cutoff was complete to calibrate on: the calibrators "
-                f"learnt from {FOLDS}-fold predictions for held-out customers."
-            )
-        return self._made[day]
-
-
-def _learnable(
-    rows: pd.DataFrame, days: Sequence[dt.date], day: dt.date, config: Config
-) -> NDArray[np.bool_]:
-    earlier = complete_for(days, day, config.churn.complete_days)
-    return at_days(rows, earlier)
-
-
-def _can_learn(rows: pd.DataFrame, days: Sequence[dt.date], day: dt.date, config: Config) -> bool:
-    churned = rows["churned"][_learnable(rows, days, day, config)]
-    left = int(churned.sum())
-    return min(left, len(churned) - left) >= LEAST_RARER
-
-
-def _before(
+def _compared(
     margins: pd.DataFrame,
     days: Sequence[dt.date],
     first_test: dt.date,
     config: Config,
-    spare: _Spare,
-) -> dict[str, float]:
-    """Return each candidate's calibrated log loss on what was complete before the first test.
+    spare: Spare,
+) -> pd.DataFrame:
+    """Return what was complete before the first test, on which candidates are compared.
 
-    Each origin is calibrated by the others (all lie before the test), a single one as it is.
+    Each origin is a part that the others calibrate (all lie before the test); a single one, and
+    predictions for held-out customers, are taken as they are.
     """
-    names = ROSTERS[config.churn.kind].names
     seen = margins[at_days(margins, complete_for(days, first_test, config.churn.complete_days))]
     if seen.empty:
-        seen = spare(first_test)
-        return {n: loss(seen["churned"], expit(seen[n].to_numpy())) for n in names}
-    return cross_calibrated_losses(seen, seen["cutoff"], config)
+        return spare(first_test).assign(part=0)
+    return seen.assign(part=pd.factorize(seen["cutoff"], sort=True)[0])
 
 
 def _afforded(

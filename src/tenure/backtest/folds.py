@@ -121,6 +121,7 @@ def run(
         best_baseline=min(roster.baselines, key=lambda name: before[name]),
         before=before,
         notes=tuple(_said(group, repeats)),
+        compared=margins.assign(part=margins["fold"]),
         chosen=test["chosen"].to_numpy(),
         settings=settings,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -21,7 +23,12 @@ def some_customers(rows: pd.DataFrame, most: int) -> NDArray[np.bool_]:
 
 
 def held_out(
-    X: pd.DataFrame, rows: pd.DataFrame, config: Config, settings: Settings, folds: int
+    X: pd.DataFrame,
+    rows: pd.DataFrame,
+    config: Config,
+    settings: Settings,
+    folds: int,
+    names: Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Predict every row by candidates that did not learn from its customer.
 
@@ -33,6 +40,8 @@ def held_out(
         What is fitted, and how.
     folds : int
         Into how many parts the customers are dealt.
+    names : iterable of str, optional
+        The candidates; all of the roster by default.
 
     Returns
     -------
@@ -48,7 +57,7 @@ def held_out(
             continue
         fitted = fit_candidates(
             X[learn], rows["churned"][learn], seed=config.model.seed, kind=config.churn.kind,
-            settings=settings,
+            names=names, settings=settings,
         )  # fmt: skip
         parts.append(rows[judge].assign(**{n: m.margin(X[judge]) for n, m in fitted.items()}))
     return pd.concat(parts, ignore_index=True) if parts else rows.iloc[:0]

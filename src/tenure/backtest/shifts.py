@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,10 @@ from tenure.models.churn import ROSTERS
 from tenure.models.shift import LEAST_CUTOFFS, Shift, measure
 from tenure.models.trees import Settings
 
-__all__ = ["corrected", "measured_shifts"]
+__all__ = ["Expected", "corrected", "measured_shifts", "move"]
+
+Expected = Mapping[dt.date, Mapping[str, float]]
+"""Of each origin the shift by candidate, in log-odds, as expected there."""
 
 MOST_ROWS = 20_000
 FOLDS = 2
@@ -27,9 +30,13 @@ LEAST_GAIN = 1e-4
 
 
 def measured_shifts(
-    X: pd.DataFrame, rows: pd.DataFrame, config: Config, settings: Settings
+    X: pd.DataFrame,
+    rows: pd.DataFrame,
+    config: Config,
+    settings: Settings,
+    names: Iterable[str] | None = None,
 ) -> dict[str, Shift]:
-    """Measure each candidate's offsets at the cutoffs it may learn from.
+    """Measure candidates' offsets at the cutoffs they may learn from.
 
     The candidates predict customers held out of a sample; the mean of the sample is what they are
     measured from, as the final candidate's margins are.
@@ -43,14 +50,24 @@ def measured_shifts(
     if rows["cutoff"].nunique() < LEAST_CUTOFFS:
         return {}
     some = some_customers(rows, MOST_ROWS)
-    said = held_out(X[some], rows[some], config, settings, FOLDS)
-    names = [n for n in _learnt(config) if n in said]
-    return {n: measure(said[n], said["churned"], said["cutoff"]) for n in names}
+    asked = [n for n in names or _roster(config) if n not in ROSTERS[config.churn.kind].raw]
+    said = held_out(X[some], rows[some], config, settings, FOLDS, asked)
+    return {n: measure(said[n], said["churned"], said["cutoff"]) for n in asked if n in said}
+
+
+def move(margins: pd.DataFrame, expected: Expected) -> pd.DataFrame:
+    """Add to each margin the shift that was expected of its candidate at its origin."""
+    origin = pd.to_datetime(margins["cutoff"]).dt.date
+    names = {name for shifts in expected.values() for name in shifts}
+    added = {
+        n: margins[n] + origin.map(lambda d, n=n: expected[d].get(n, 0.0)).to_numpy() for n in names
+    }
+    return margins.assign(**added)
 
 
 def corrected(
     margins: pd.DataFrame,
-    expected: Mapping[dt.date, Mapping[str, float]],
+    expected: Expected,
     days: Sequence[dt.date],
     first_test: dt.date,
     config: Config,
@@ -62,7 +79,7 @@ def corrected(
     margins : DataFrame
         Out-of-time rows with one margin a candidate.
     expected : mapping
-        Of each origin the shift by candidate, in log-odds, as expected there.
+        From `predicted`.
     days : sequence of date
         Every cutoff.
     first_test : date
@@ -76,13 +93,10 @@ def corrected(
         The report: `corrected`, a `sentence`, the mean log losses of the comparison, and
         `by_cutoff` with rate, expected and found offset (of LightGBM, in log-odds).
     """
-    moved = margins.copy()
-    origin = pd.to_datetime(moved["cutoff"]).dt.date
-    for name in _learnt(config):
-        moved[name] += origin.map(lambda d, n=name: expected[d].get(n, 0.0)).to_numpy()
+    moved = move(margins, expected)
     seen = at_days(margins, complete_for(days, first_test, config.churn.complete_days))
     report: dict[str, Any] = {"by_cutoff": _by_cutoff(margins, expected), "corrected": False}
-    if any(expected[d] for d in origin[seen].unique()):
+    if any(expected[day.date()] for day in margins["cutoff"][seen].unique()):
         losses = [_mean_loss(m[seen], config) for m in (margins, moved)]
         report |= {"log_loss_before_tests": dict(zip(("as_is", "corrected"), losses, strict=True))}
         report["corrected"] = losses[1] < losses[0] - LEAST_GAIN
@@ -90,19 +104,17 @@ def corrected(
     return (moved if report["corrected"] else margins), report
 
 
-def _learnt(config: Config) -> list[str]:
-    roster = ROSTERS[config.churn.kind]
-    return [name for name in roster.names if name not in roster.raw]
+def _roster(config: Config) -> tuple[str, ...]:
+    return ROSTERS[config.churn.kind].names
 
 
 def _mean_loss(said: pd.DataFrame, config: Config) -> float:
-    losses = cross_calibrated_losses(said, said["cutoff"], config, _learnt(config))
+    names = [n for n in _roster(config) if n not in ROSTERS[config.churn.kind].raw]
+    losses = cross_calibrated_losses(said, said["cutoff"], config, names)
     return float(np.mean(list(losses.values())))
 
 
-def _by_cutoff(
-    margins: pd.DataFrame, expected: Mapping[dt.date, Mapping[str, float]]
-) -> list[dict[str, Any]]:
+def _by_cutoff(margins: pd.DataFrame, expected: Expected) -> list[dict[str, Any]]:
     found = measure(margins[SHOWN], margins["churned"], margins["cutoff"])
     offsets = dict(zip(found.days, zip(found.offsets, found.errors, strict=True), strict=True))
     table = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tenure.evaluation.bootstrap import Estimate
 
-__all__ = ["AUC_MARGIN", "CALIBRATION_TARGET", "LOG_LOSS_MARGIN", "Verdict", "gate"]
+__all__ = ["AUC_MARGIN", "CALIBRATION_TARGET", "LOG_LOSS_MARGIN", "Verdict", "gate", "inferior"]
 
 LOG_LOSS_MARGIN = 0.01
 """Share of the baseline's log loss that the model may be worse by."""
@@ -40,7 +40,7 @@ def gate(
     log_loss_gain: Estimate,
     auc_gain: Estimate,
 ) -> Verdict:
-    """Judge a model against the baseline that earlier cutoffs fixed (or the champion).
+    """Judge a model against the baseline that earlier cutoffs fixed.
 
     A model passes when the lower ends of its improvements' 90 % intervals are above −1 % of the
     baseline's log loss and above −.005 AUC, its calibration error is at most the larger of .015 and
@@ -57,19 +57,40 @@ def gate(
     signal = model["auc"]["lower"] > 0.5
     if not signal:
         reasons.append(f"no signal: AUC {_shown(model['auc'])} does not exclude .5")
-    allowed = LOG_LOSS_MARGIN * baseline["log_loss"]["value"]
-    if not log_loss_gain["lower"] > -allowed:
-        reasons.append(
-            f"log loss: improvement {_shown(log_loss_gain)} may be below {-allowed:+.4f} "
-            f"(1 % of the baseline's {baseline['log_loss']['value']:.4f})"
-        )
-    if not auc_gain["lower"] > -AUC_MARGIN:
-        reasons.append(f"AUC: improvement {_shown(auc_gain)} may be below {-AUC_MARGIN:+.4f}")
+    reasons += inferior(baseline["log_loss"]["value"], log_loss_gain, auc_gain)
     error = model["expected_calibration_error"]
     target = max(CALIBRATION_TARGET, error["floor_p95"])
     if not error["value"] <= target:
         reasons.append(f"calibration: error {error['value']:.4f} is above the target {target:.4f}")
     return Verdict(not reasons, signal, tuple(reasons))
+
+
+def inferior(
+    log_loss: float, log_loss_gain: Estimate, auc_gain: Estimate, rival: str = ""
+) -> list[str]:
+    """Say by which measures a model may be worse than a rival by more than the margins.
+
+    Parameters
+    ----------
+    log_loss : float
+        Of the rival, on the same rows.
+    log_loss_gain, auc_gain : dict
+        What `paired` returns for the two.
+    rival : str
+        Its name; the baseline where none is given.
+    """
+    against, whose = (f" against {rival}", "its") if rival else ("", "the baseline's")
+    reasons, allowed = [], LOG_LOSS_MARGIN * log_loss
+    if not log_loss_gain["lower"] > -allowed:
+        reasons.append(
+            f"log loss{against}: improvement {_shown(log_loss_gain)} may be below "
+            f"{-allowed:+.4f} (1 % of {whose} {log_loss:.4f})"
+        )
+    if not auc_gain["lower"] > -AUC_MARGIN:
+        reasons.append(
+            f"AUC{against}: improvement {_shown(auc_gain)} may be below {-AUC_MARGIN:+.4f}"
+        )
+    return reasons
 
 
 def _shown(estimate: Estimate) -> str:

@@ -76,6 +76,17 @@ class Settings:
             "class_weight": self.class_weight,
         }
 
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild what `to_json` wrote."""
+        return cls(
+            dict(stored["parameters"]),
+            int(stored["seeds"]),
+            float(stored["share"]),
+            dict(stored["directions"]),
+            stored["class_weight"],
+        )
+
 
 @dataclass(frozen=True)
 class LightGBM:

@@ -145,7 +145,23 @@ def _gains(churn: dict[str, Any], scale: Scale) -> list[str]:
             f"    {name} {_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
             f"{profit}"
         )
-    return lines if len(lines) > 1 else []
+    return [*(lines if len(lines) > 1 else []), *_champion(churn)]
+
+
+def _champion(churn: dict[str, Any]) -> list[str]:
+    """Tell how the champion was met, and who was better."""
+    met = churn["gate"]["champion"]
+    if met["version"] is None:
+        return []
+    name = f"the champion (version {met['version']})"
+    if met["met"] == "none":
+        return [f"  {name} could not be met: {met['why']}"]
+    gain = met["improvement"]
+    return [
+        f"  {churn['selected']} against {name} on {met['rows']:,} rows (above 0 is better): "
+        f"{_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC",
+        f"    met by {met['met']}: {met['why']}",
+    ]
 
 
 def _choice_included(churn: dict[str, Any]) -> list[str]:
@@ -222,7 +238,7 @@ def _warnings(metrics: dict[str, Any]) -> list[str]:
 def _next(metrics: dict[str, Any], config: Config, config_file: Path) -> list[str]:
     version = metrics["model_version"]
     churn = metrics["churn"]
-    state = "champion" if churn["promoted"] else "not promoted: the champion before it stays"
+    state = "champion" if churn["promoted"] else "challenger; what was in use stays"
     if churn["promoted"] and not churn["gate"]["passed"]:
         state = "champion, as the first one with signal"
     return [
@@ -239,7 +255,7 @@ def _estimate(figure: dict[str, float], digits: int) -> str:
     value, lower, upper = (figure[k] for k in ("value", "lower", "upper"))
     if value is None or value != value:
         return "-"
-    return f"{value:.{digits}f} [{lower:.{digits}f}, {upper:.{digits}f}]"
+    return f"{value:z.{digits}f} [{lower:z.{digits}f}, {upper:z.{digits}f}]"  # z: no -0.000
 
 
 def _short(figure: dict[str, float], digits: int) -> str:
