@@ -11,6 +11,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tenure import labels, results
+from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
@@ -81,6 +82,8 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
     with one_thread, load(config) as sources, Tracking(config.project) as tracking:
         progress("building features")
         ready = prepare(sources, config)
+        progress("looking for leaks")
+        audited = audit(ready, sources, config)
         judge = fold_backtest if config.churn.kind == "label" else churn_backtest
         churn = judge.run(ready.X, ready.rows, config, progress=progress)
         progress("evaluating")
@@ -101,6 +104,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
             "run_id": tracking.run_id,
             "data": results.data_figures(sources, ready),
             "cutoffs": [str(d) for d in ready.days],
+            "audit": audited.to_json(),
             "churn": churn_part,
             "clv": results.value_figures(value, config) if value else results.no_value(config),
             "warnings": [
