@@ -17,9 +17,10 @@ from tenure.labels import bought_within
 
 __all__ = ["follows_the_log", "knows_the_end"]
 
-BETTER, COMMON = 0.08, 0.62
-"""AUC for the far window above what the own window lets expect; what is always to be expected, as
-who buys often leaves late but is lost for good: its effect may turn round."""
+BETTER, COMMON, BEST = 0.08, 0.62, 0.87
+"""AUC for the far window above what the own window lets expect; the least that is always to be
+expected, as an effect may turn round (who buys often is silent late, but then gone for good); and
+the most, the best honest column measured."""
 FASTER = 1.5
 """How much faster than in the own window people may leave later."""
 BINS = 10
@@ -69,7 +70,7 @@ def knows_the_end(
         if len(np.unique(x)) < 2:
             continue
         own, far, expected = _both(_binned(x, windows.far), windows)
-        limit = max(COMMON, own.strong.auc, expected)
+        limit = max(COMMON, own.strong.auc, min(expected, BEST))
         excess, error = far.auc - limit, max(far.error, far.minus(own)[1])
         if excess < BETTER or excess - e.z * error < 0:
             continue

@@ -58,12 +58,13 @@ class Audit:
     def lines(self) -> list[str]:
         """Return it in words."""
         looked = f"{self.columns} columns, {self.rows:,} rows"
+        said = []
         if self.alarms:
             said = [
                 f"Signs of a leak ({looked}): {len(self.alarms)}",
                 *(f"  {a}" for a in self.alarms),
             ]
-        else:
+        elif self.columns:
             said = [f"No sign of a leak: no column, id or order of rows knows too much ({looked})."]
         return said + [f"Not asked: {one}" for one in self.not_asked]
 
@@ -163,9 +164,15 @@ def leaks(
         proof = Finding(proof.text, proof.values | {"proven": True})
     with load(config) as sources:
         progress("building features for the audit")
-        ready = prepare(sources, config)
-        progress("the audit")
-        found = audit(ready, sources, config)
+        try:
+            ready = prepare(sources, config)
+        except DataError as fault:  # the proof stands without labels to learn from
+            found = Audit(
+                (), 0, 0, (f"whether a column knows too much, for want of labels: {fault}",)
+            )
+        else:
+            progress("looking for leaks")
+            found = audit(ready, sources, config)
     if strict and found.alarms:
         raise DataError(listing("leak audit", [str(alarm) for alarm in found.alarms]))
     text = "\n".join([proof.text, *found.lines])
