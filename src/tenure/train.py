@@ -109,6 +109,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
             "clv": results.value_figures(value, config) if value else results.no_value(config),
             "warnings": [
                 *ready.notes,
+                *(f"Not asked by the leak audit: {one}" for one in audited.not_asked),
                 *churn.notes,
                 *(value.notes if value else ()),
                 *final.notes,

@@ -57,7 +57,7 @@ def shop(seed=1, n=900):
     return people, log.sort_values("ts")[["customer_id", "ts", "amount"]]
 
 
-def found(folder, people, log, *more, events=None):
+def found(folder, people, log, *more, events=None, count=6):
     """Write a shop, read it, and audit it."""
     people.drop(columns=["silent", "orders"]).to_csv(folder / "people.csv", index=False)
     log.to_csv(folder / "log.csv", index=False)
@@ -74,7 +74,7 @@ def found(folder, people, log, *more, events=None):
     config = Config.model_validate(
         {
             "project": "p", "data": {"tables": tables}, "churn": {"horizon_days": HORIZON},
-            "cutoffs": {"every_days": 30, "count": 6},
+            "cutoffs": {"every_days": 30, "count": count},
         }
     )  # fmt: skip
     with load(config) as sources:
@@ -198,7 +198,7 @@ def test_events_back_dated_to_the_last_purchase_are_named(tmp_path):
     assert "loaded_at" in fades.advice
 
 
-@pytest.mark.parametrize("plant", ["copy", "reason", "order", "ids"])
+@pytest.mark.parametrize("plant", ["copy", "reason", "cancel", "order", "ids"])
 def test_twins_of_a_label_are_named(tmp_path, plant):
     people, lot = labelled(), np.random.default_rng(5)
     left = people["left"].to_numpy() == 1
@@ -210,6 +210,9 @@ def test_twins_of_a_label_are_named(tmp_path, plant):
             left & (lot.random(len(left)) < 0.35)
         )
         column = "profile[why="
+    elif plant == "cancel":
+        people["days_since_cancel"] = np.where(left, lot.integers(0, 90, len(left)), np.nan)
+        column = "profile[days_since_cancel]"
     elif plant == "order":
         people = people.iloc[np.lexsort((lot.random(len(left)), left))]
         column = "the order of rows in customers"
@@ -319,6 +322,15 @@ def test_the_far_window_of_subscriptions(status):
     churn = ChurnConfig(kind="subscription", horizon_days=30)
     told = knows_the_end(e, matrix, days[300].date(), churn)
     assert [a.column for a in told] == (["profile[x]"] if status else [])
+
+
+def test_what_cannot_be_asked_is_said(tmp_path):
+    people, log = shop()
+    told = found(tmp_path, people, log, count=1)
+    assert told.alarms == ()
+    end, earlier = told.not_asked
+    assert "attributes know the end" in end
+    assert f"{HORIZON} days earlier" in earlier
 
 
 def test_more_columns_ask_for_more_certainty():

@@ -37,7 +37,7 @@ ADVICE = (
 class _Windows:
     """The customers of one early cutoff: who was gone after its own window, and who at the end."""
 
-    cutoff: pd.Timestamp
+    start: pd.Timestamp
     own_end: pd.Timestamp
     end: pd.Timestamp
     customers: pd.Index
@@ -47,12 +47,12 @@ class _Windows:
     @property
     def most(self) -> float:
         """Return by how much the hazard added up may have grown from the own to the far window."""
-        return FASTER * (self.end - self.cutoff) / (self.own_end - self.cutoff)
+        return FASTER * (self.end - self.start) / (self.own_end - self.start)
 
 
 def knows_the_end(
     e: Evidence, matrix: pd.DataFrame, as_of: dt.date, churn: ChurnConfig
-) -> list[Alarm]:
+) -> list[Alarm] | str:
     """Find attributes that tell who is gone at the end of the log far better than who left first.
 
     The far-window test of the definitions: of the customers of an early cutoff, how well does the
@@ -60,10 +60,15 @@ def knows_the_end(
     in hazard does better with time too; how much better follows from the hazard of its groups
     (proportional hazards: 1 − (1 − p)^k), and only what lies beyond that, and beyond .62, counts.
     """
+    if not _attributes(e):
+        return []
     windows = next(_early(e, matrix, as_of, churn), None)
     if windows is None:
-        return []
-    at = matrix[matrix["cutoff"] == windows.cutoff].set_index("customer_id")
+        return (
+            "whether attributes know the end of the log: no cutoff lies so far before it that "
+            f"{FEWEST} customers are gone, and {FEWEST} are not, after one horizon and at the end."
+        )
+    at = matrix[matrix["cutoff"] == windows.start].set_index("customer_id")
     found = []
     for name in _attributes(e):
         x = at[name].reindex(windows.customers).to_numpy(dtype=np.float64)
@@ -75,7 +80,7 @@ def knows_the_end(
         if excess < BETTER or excess - e.z * error < 0:
             continue
         evidence = (
-            f"as of {windows.cutoff:%Y-%m-%d} it ranks {100 * own.auc:.0f} of 100 pairs rightly by "
+            f"as of {windows.start:%Y-%m-%d} it ranks {100 * own.auc:.0f} of 100 pairs rightly by "
             f"who was gone at {windows.own_end:%Y-%m-%d}, but {100 * far.auc:.0f} by who is gone "
             f"at {windows.end:%Y-%m-%d}, where at most {100 * limit:.0f} was to "
             f"be expected ({len(x):,} customers, {int(windows.far.sum()):,} gone; 50 is a coin)."

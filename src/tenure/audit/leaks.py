@@ -91,11 +91,15 @@ def audit(ready: Population, sources: Sources, config: Config) -> Audit:
             "to be true can be seen."
         )
     else:
-        found += [
-            *knows_the_end(e, ready.matrix, ready.as_of, churn),
-            *follows_the_log(e, ready.matrix, ready.as_of),
-            *fades(e, ready.matrix, churn.horizon_days),
-        ]
+        for told in (
+            knows_the_end(e, ready.matrix, ready.as_of, churn),
+            follows_the_log(e, ready.matrix, ready.as_of),
+            fades(e, ready.matrix, churn.horizon_days),
+        ):
+            if isinstance(told, str):
+                not_asked.append(told)
+            else:
+                found += told
     ids = e.rows["customer_id"]
     orders = id_orders(ids) | file_orders(sources, config, ids)
     ages, old = _ages(e, ready, churn.horizon_days)

@@ -120,7 +120,7 @@ def _wilson(share: float, n: int, z: float) -> float:
     return float((middle - spread) / (1 + z**2 / n))
 
 
-def fades(e: Evidence, matrix: pd.DataFrame, horizon_days: int) -> list[Alarm]:
+def fades(e: Evidence, matrix: pd.DataFrame, horizon_days: int) -> list[Alarm] | str:
     """Find columns that are strong at the cutoff and tell little of the same a horizon earlier.
 
     What is written down only as people leave has no past. Recency, and a bad week, also lose:
@@ -130,7 +130,10 @@ def fades(e: Evidence, matrix: pd.DataFrame, horizon_days: int) -> list[Alarm]:
     earlier = _a_horizon_earlier(e, matrix, horizon_days)
     left = e.left[earlier >= 0]
     if min(left.sum(), (~left).sum()) < FEWEST:
-        return []
+        return (
+            f"whether a column was as strong {horizon_days} days earlier: too few rows have a "
+            "cutoff one to two horizons before theirs."
+        )
     told = _now_and_then(e, matrix, earlier)
     loss = {name: now.auc - then.auc for name, (now, then) in told.items()}
     found = []
