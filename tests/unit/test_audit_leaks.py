@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import norm
 
 from tenure.audit.evidence import Evidence, drawn
-from tenure.audit.later import _grown, knows_the_end
+from tenure.audit.hazards import grown, order_of
+from tenure.audit.later import knows_the_end
 from tenure.audit.leaks import audit
 from tenure.audit.order import ordered
 from tenure.audit.ranks import power
@@ -129,7 +130,7 @@ def test_attributes_filled_in_at_extraction_are_named(tmp_path):
         days_since_cancel=people["silent"].where(gone),
         status=np.where(gone ^ (lot.random(len(gone)) < 0.1), "closed", "active"),
         orders_ever=people["orders"],
-        segment=np.where((people["silent"] > 90) & (lot.random(len(gone)) < 0.8), "lost", "new"),
+        segment=np.where((people["silent"] > 90) & (lot.random(len(gone)) < 0.4), "lost", "new"),
         exit_reason=pd.Series(lot.choice(["price", "other"], len(gone))).where(gone),
     )
     more = ["days_since_cancel", "status", "orders_ever", "segment", "exit_reason"]
@@ -248,8 +249,11 @@ def test_hazards_add_up_by_hand():
     # two groups of 50, of whom 10 % and 30 % went; after twice the time 1 − .9² and 1 − .7²
     gone = 50 * 0.19 + 50 * 0.51
     by_hand = (9.5 * 40.5 / 2 + 25.5 * (40.5 + 24.5 / 2)) / (35 * 65)
-    said = _grown(np.array([0.1, 0.3]), np.array([50.0, 50.0]), gone, most=10.0)
-    assert said == pytest.approx(by_hand)
+    early, size = np.array([0.1, 0.3]), np.array([50.0, 50.0])
+    later = grown(early, size, gone, most=10.0)
+    assert later == pytest.approx([0.19, 0.51])
+    assert order_of(later, size) == pytest.approx(by_hand)
+    assert grown(early, size, 99.0, most=2.0) == pytest.approx([0.19, 0.51])  # no faster
 
 
 def made(**columns):
@@ -336,8 +340,8 @@ def test_what_cannot_be_asked_is_said(tmp_path):
 def test_more_columns_ask_for_more_certainty():
     left = np.arange(100) % 2 == 0
     few, many = (made(left=left, **{f"x{i}": left * 1.0 for i in range(k)}) for k in (1, 300))
-    assert few.z == pytest.approx(norm.isf(0.01 / 6))
-    assert many.z == pytest.approx(norm.isf(0.01 / 1800))
+    assert few.z == pytest.approx(norm.isf(0.01 / 20))
+    assert many.z == pytest.approx(norm.isf(0.01 / 6000))
 
 
 def test_who_is_drawn_does_not_depend_on_the_order_of_rows():

@@ -21,7 +21,7 @@ MOST_ROWS = 40_000
 """Rows looked at; of a larger log some customers are drawn."""
 ERROR = 0.01
 """How often a run whose columns are all honest may raise an alarm by chance."""
-TESTS = 6
+TESTS = 20
 """Questions asked of one column at most."""
 
 

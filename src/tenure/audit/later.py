@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 
 from tenure.audit.evidence import FEWEST, Alarm, Evidence, drawn, worst
-from tenure.audit.ranks import Array, Codes, Flags, Power, filled, power, ranked
+from tenure.audit.hazards import grown, order_of
+from tenure.audit.ranks import Array, Codes, Flags, filled, least, power, ranked
 from tenure.config import ChurnConfig
 from tenure.labels import bought_within
 
@@ -24,6 +25,8 @@ the most, the best honest column measured."""
 FASTER = 1.5
 """How much faster than in the own window people may leave later."""
 BINS = 10
+PURE, PURE_FOR_SURE, TIMES_THE_ODDS = 0.95, 0.75, 5.0
+"""Share of a group that is gone at the end; its lower limit; its odds beside the expected ones."""
 ONE_THING, NEARER = 0.9, 0.1
 """Rank correlation with a figure of the log's end, and how far above that with the same then."""
 
@@ -44,10 +47,12 @@ class _Windows:
     own: Flags
     far: Flags
 
-    @property
-    def most(self) -> float:
-        """Return by how much the hazard added up may have grown from the own to the far window."""
-        return FASTER * (self.end - self.start) / (self.own_end - self.start)
+    def expected(self, group: Codes) -> Array:
+        """Return the share of each group that may be gone at the end, by who left first."""
+        size = np.bincount(group).astype(np.float64)
+        early = (np.bincount(group, self.own) + self.own.mean()) / (size + 1)
+        most = FASTER * (self.end - self.start) / (self.own_end - self.start)
+        return grown(early, size, float(self.far.sum()), most)
 
 
 def knows_the_end(
@@ -59,6 +64,7 @@ def knows_the_end(
     attribute tell who was gone after one horizon, and who is gone at the end? What only differs
     in hazard does better with time too; how much better follows from the hazard of its groups
     (proportional hazards: 1 − (1 − p)^k), and only what lies beyond that, and beyond .62, counts.
+    And is there a group of whom all are gone at the end?
     """
     if not _attributes(e):
         return []
@@ -74,21 +80,60 @@ def knows_the_end(
         x = at[name].reindex(windows.customers).to_numpy(dtype=np.float64)
         if len(np.unique(x)) < 2:
             continue
-        own, far, expected = _both(_binned(x, windows.far), windows)
-        limit = max(COMMON, own.strong.auc, min(expected, BEST))
-        excess, error = far.auc - limit, max(far.error, far.minus(own)[1])
-        if excess < BETTER or excess - e.z * error < 0:
-            continue
-        evidence = (
-            f"as of {windows.start:%Y-%m-%d} it ranks {100 * own.auc:.0f} of 100 pairs rightly by "
-            f"who was gone at {windows.own_end:%Y-%m-%d}, but {100 * far.auc:.0f} by who is gone "
-            f"at {windows.end:%Y-%m-%d}, where at most {100 * limit:.0f} was to "
-            f"be expected ({len(x):,} customers, {int(windows.far.sum()):,} gone; 50 is a coin)."
-        )
-        figures = {"own_auc": own.auc, "far_auc": far.auc, "expected_auc": limit}
-        figures |= {"error": error, "customers": len(x)}
-        found.append((e.families[name], excess, Alarm("later", name, evidence, ADVICE, figures)))
+        group = _binned(x, windows.far)
+        for figure, evidence, figures in (
+            *_ranks_the_end(group, windows, e.z),
+            *_seals_the_end(group, x, windows, e.z),
+        ):
+            alarm = Alarm("later", name, evidence, ADVICE, figures | {"customers": len(x)})
+            found.append((e.families[name], figure, alarm))
     return worst(found)
+
+
+_Sign = tuple[float, str, dict[str, Any]]
+
+
+def _ranks_the_end(group: Codes, windows: _Windows, z: float) -> Iterator[_Sign]:
+    """Find groups in an order that tells the far window better than is to be expected."""
+    x, each, n = group.astype(np.float64), np.arange(len(group)), len(group)
+    own, far = (power(x, left, each, n) for left in (windows.own, windows.far))
+    up, size = far.auc >= 0.5, np.bincount(group).astype(np.float64)
+    expected = order_of(windows.expected(group), size)
+    own, far, expected = own.sided(up), far.sided(up), expected if up else 1 - expected
+    limit = max(COMMON, own.strong.auc, min(expected, BEST))
+    excess, error = far.auc - limit, max(far.error, far.minus(own)[1])
+    if excess < BETTER or excess - z * error < 0:
+        return
+    evidence = (
+        f"as of {windows.start:%Y-%m-%d} it ranks {100 * own.auc:.0f} of 100 pairs rightly by "
+        f"who was gone at {windows.own_end:%Y-%m-%d}, but {100 * far.auc:.0f} by who is gone "
+        f"at {windows.end:%Y-%m-%d}, where at most {100 * limit:.0f} was to be expected "
+        f"({n:,} customers, {int(windows.far.sum()):,} gone; 50 is a coin)."
+    )
+    figures = {"own_auc": own.auc, "far_auc": far.auc, "expected_auc": limit, "error": error}
+    yield excess, evidence, figures
+
+
+def _seals_the_end(group: Codes, x: Array, windows: _Windows, z: float) -> Iterator[_Sign]:
+    """Find groups of whom (almost) all are gone at the end, far more than is to be expected."""
+    for g, expected in enumerate(windows.expected(group)):
+        here = group == g
+        n, share = int(here.sum()), float(windows.far[here].mean())
+        odds = (share * n + 0.5) / ((1 - share) * n + 0.5)
+        times = odds * (1 - expected) / expected
+        is_sure = least(share, n, z) > max(PURE_FOR_SURE, expected)
+        if n < FEWEST or share < PURE or times < TIMES_THE_ODDS or not is_sure:
+            continue
+        low, high = x[here].min(), x[here].max()
+        words = f"is {low:g}" if low == high else f"is {low:g} to {high:g}"
+        words = "is missing" if np.isnan(low) else words
+        evidence = (
+            f"of {n:,} customers of {windows.start:%Y-%m-%d} for whom it {words}, {share:.0%} are "
+            f"gone at {windows.end:%Y-%m-%d}, where {expected:.0%} was to be expected by the "
+            f"{windows.own[here].mean():.0%} who were at {windows.own_end:%Y-%m-%d}."
+        )
+        figures = {"state": words, "far_share": share, "expected_share": float(expected)}
+        yield share - expected, evidence, figures
 
 
 def _attributes(e: Evidence) -> list[str]:
@@ -135,31 +180,6 @@ def _binned(x: Array, left: Flags) -> Codes:
     step = np.searchsorted(values, x, side="right").astype(np.float64)
     step[np.isnan(x)] = np.nan
     return np.unique(filled(step, left), return_inverse=True)[1].ravel().astype(np.intp)
-
-
-def _both(group: Codes, windows: _Windows) -> tuple[Power, Power, float]:
-    """Return what a column tells of the own and the far window, and what it may of the far one."""
-    x, each, n = group.astype(np.float64), np.arange(len(group)), len(group)
-    own, far = (power(x, left, each, n) for left in (windows.own, windows.far))
-    up = far.auc >= 0.5
-    size = np.bincount(group).astype(np.float64)
-    share = (np.bincount(group, windows.own) + windows.own.mean()) / (size + 1)
-    expected = _grown(share, size, float(windows.far.sum()), windows.most)
-    return own.sided(up), far.sided(up), expected if up else 1 - expected
-
-
-def _grown(share: Array, size: Array, gone: float, most: float) -> float:
-    """Return the AUC of groups whose hazards have added up to `gone` customers in all."""
-    stay = np.clip(1 - share, 1e-9, 1 - 1e-9)
-
-    def beyond(k: float) -> float:
-        return float((size * (1 - stay**k)).sum()) - gone
-
-    k = most if beyond(most) < 0 else float(brentq(beyond, 1e-6, most)) if beyond(1e-6) < 0 else 1
-    leavers = size * (1 - stay**k)
-    stayers = size - leavers
-    below = np.cumsum(stayers) - stayers / 2
-    return float((leavers * below).sum() / (leavers.sum() * stayers.sum()))
 
 
 def follows_the_log(e: Evidence, matrix: pd.DataFrame, as_of: dt.date) -> list[Alarm]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["Array", "Codes", "Flags", "Power", "filled", "power", "ranked"]
+__all__ = ["Array", "Codes", "Flags", "Power", "filled", "least", "power", "ranked"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -108,3 +108,16 @@ def ranked(x: Array) -> Array:
     length = float(np.sqrt((ranks**2).sum()))
     unit: Array = ranks / length if length > 0 else ranks
     return unit
+
+
+def least(share: float, n: int, z: float) -> float:
+    """Return the lower limit of a share of n, z standard errors away (Wilson 1927).
+
+    Examples
+    --------
+    >>> least(1.0, 60, 2.0)
+    0.9375
+    """
+    middle = share + z**2 / (2 * n)
+    spread = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return float((middle - spread) / (1 + z**2 / n))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.audit.evidence import FEWEST, Alarm, Evidence, worst
-from tenure.audit.ranks import Codes, Flags, Power, filled, power, ranked
+from tenure.audit.ranks import Codes, Flags, Power, filled, least, power, ranked
 
 __all__ = ["alone", "fades", "marks"]
 
@@ -85,7 +85,7 @@ def marks(e: Evidence) -> list[Alarm]:
             share = float(e.left[here].mean())
             odds = (share * bearers + 0.5) / ((1 - share) * bearers + 0.5)
             times = odds / (e.usual / (1 - e.usual))
-            low = _wilson(share, bearers, e.z)
+            low = least(share, bearers, e.z)
             if share < PURE or low < PURE_FOR_SURE or times < TIMES_THE_ODDS:
                 continue
             evidence = (
@@ -111,13 +111,6 @@ def _states(e: Evidence, name: str) -> list[tuple[str, Flags]]:
     most = values[n.argmax()]
     other = ~missing & (x != most)
     return [*states, (f"is {most:g}", x == most), (f"is not {most:g}", other)]
-
-
-def _wilson(share: float, n: int, z: float) -> float:
-    """Return the lower limit of a share (Wilson 1927, equation 2)."""
-    middle = share + z**2 / (2 * n)
-    spread = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return float((middle - spread) / (1 + z**2 / n))
 
 
 def fades(e: Evidence, matrix: pd.DataFrame, horizon_days: int) -> list[Alarm] | str:
