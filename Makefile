@@ -44,7 +44,7 @@ features: .venv/ready ## Write the features of everybody as known at CUTOFF, int
 data-check: .venv/ready ## Check the data of CONFIG against the contract
 	@.venv/bin/tenure check -c $(CONFIG)
 
-leaks: .venv/ready ## Prove on the data of CONFIG that no feature sees past its cutoff
+leaks: .venv/ready ## Prove on the data of CONFIG that no feature sees past its cutoff; look for signs of leaks
 	@.venv/bin/tenure check --leaks -c $(CONFIG)
 
 test: .venv/ready ## Run all tests

@@ -39,7 +39,11 @@ INTERRUPTED = 130
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The project's YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Leaks = Annotated[bool, typer.Option("--leaks", help="Prove that no feature sees the future.")]
+Leaks = Annotated[
+    bool,
+    typer.Option("--leaks", help="Prove that no feature sees the future; look for signs of leaks."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="With --leaks: any sign ends with exit 3.")]
 Why = Annotated[str, typer.Option(help="The reason, in a few words; kept with the model.")]
 Day = Annotated[str | None, typer.Option(help="A local day, YYYY-MM-DD.")]
 
@@ -102,14 +106,21 @@ def init(
 def check(
     config: ConfigFile,
     leaks: Leaks = False,
+    strict: Strict = False,
     json_: Json = False,
 ) -> None:
-    """Check the data against the contract; with --leaks, prove point-in-time on them."""
-    from tenure.audit import contract_report, prove
+    """Check the data against the contract; with --leaks, prove point-in-time and audit columns."""
+    from tenure.audit import contract_report
+    from tenure.audit import leaks as audit
 
+    if strict and not leaks:
+        raise ConfigError("--strict: goes with --leaks; a broken table ends with exit 3 anyway.")
     settings = load_config(config)
     with _progress() as progress:
-        found = prove(settings, progress=progress) if leaks else contract_report(settings)
+        if leaks:
+            found = audit.leaks(settings, strict=strict, progress=progress)
+        else:
+            found = contract_report(settings)
     _say(found.text, found.values, json_)
 
 

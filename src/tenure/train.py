@@ -12,6 +12,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tenure import labels, results, storage
+from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
@@ -89,6 +90,8 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
     with one_thread, load(config) as sources, Tracking(config.project) as tracking:
         progress("building features")
         ready = prepare(sources, config)
+        progress("looking for leaks")
+        audited = audit(ready, sources, config)
         judge = fold_backtest if config.churn.kind == "label" else churn_backtest
         columns = described(ready.schema, config.churn)
         directions = {name: c.direction for name, c in columns.items() if c.direction}
@@ -118,10 +121,12 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "run_id": tracking.run_id,
             "data": results.data_figures(sources, ready),
             "cutoffs": [str(d) for d in ready.days],
+            "audit": audited.to_json(),
             "churn": churn_part,
             "clv": results.value_figures(value, config) if value else results.no_value(config),
             "warnings": [
                 *ready.notes,
+                *(f"Not asked by the leak audit: {one}" for one in audited.not_asked),
                 *churn.notes,
                 *(value.notes if value else ()),
                 *final.notes,

@@ -305,6 +305,12 @@ class TestTreated:
         assert metrics["churn"]["rows"] == without["churn"]["rows"] - gone
 
 
+def test_honest_data_raise_no_alarm(kind):
+    metrics = metrics_of("club" if kind == "subscription" else "phones")
+    assert metrics["audit"]["findings"] == []
+    assert metrics["audit"]["columns"] > 0
+
+
 class TestLabel:
     def test_report_and_summary_say_what_cannot_be_proven(self, phones):
         html, text = report_of("phones")

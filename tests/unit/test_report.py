@@ -145,6 +145,20 @@ def test_lists_the_most_value_at_risk_first(metrics, drivers, config):
     assert "gone0" not in page(metrics, drivers, customers(3, lapsed=1), config, LIMITS)
 
 
+def test_signs_of_a_leak_come_before_every_other_warning(metrics, drivers, config):
+    sign = {"kind": "marks", "advice": "Leave it out.", "figures": {}}
+    metrics["churn"]["test"]["expected_calibration_error"]["value"] = 0.03
+    metrics["audit"]["findings"] = [
+        sign | {"column": f"profile[<b>{i}]", "evidence": f"of {i} customers, 100% left."}
+        for i in range(7)
+    ]
+    read = Reader(page(metrics, drivers, customers(40), config, LIMITS)).text
+    assert "profile[<b>0]: of 0 customers, 100% left. Leave it out." in read
+    assert "profile[<b>5]" not in read
+    assert "2 more are named in metrics.json" in read
+    assert read.index("give the answer away") < read.index("Read the percentages as a ranking")
+
+
 def test_expert_terms_stay_in_their_section(metrics, drivers, config):
     said = []
     metrics["churn"]["gate"]["reasons"] = [

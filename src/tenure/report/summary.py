@@ -33,6 +33,7 @@ def summary(
 ) -> str:
     """Write the end of a training run: data, cutoffs, churn, value, drivers, what next."""
     blocks = [
+        _leaks(metrics["audit"]["findings"]),
         _first(metrics),
         _data(metrics, config),
         _churn(metrics, config),
@@ -42,6 +43,18 @@ def summary(
         _next(metrics, config, config_file),
     ]
     return "\n\n".join("\n".join(b) for b in blocks if b)
+
+
+def _leaks(findings: list[dict[str, Any]]) -> list[str]:
+    """Name the columns that may know the answer: no other figure counts before that is settled."""
+    if not findings:
+        return []
+    n = len({f["column"] for f in findings})
+    return [
+        f"LOOKS LIKE A LEAK: {n} {'thing' if n == 1 else 'things'} below may know who left; trust "
+        "no figure before this is settled.",
+        *(f"  {f['column']}: {f['evidence']} {f['advice']}" for f in findings),
+    ]
 
 
 def _first(metrics: dict[str, Any]) -> list[str]:

@@ -13,6 +13,8 @@ __all__ = ["came_true", "judged", "trust"]
 
 Json = dict[str, Any]
 
+MOST_LEAKS = 5
+
 
 def trust(metrics: Json, config: Config) -> Json:
     """Say how far the figures held on past dates.
@@ -57,7 +59,16 @@ def trust(metrics: Json, config: Config) -> Json:
         "came_true": " ".join(came_true(churn)),
         "level_in_money": _level_in_money(churn),
     }
-    return {**facts, "alerts": _alerts(facts)}
+    return {**facts, "alerts": [*_leaks(metrics["audit"]["findings"]), *_alerts(facts)]}
+
+
+def _leaks(findings: list[Json]) -> list[tuple[str, str]]:
+    """Warn of columns that may know the answer: what is said of them, one by one."""
+    title = "Something may give the answer away. Act on no figure before this is settled."
+    more = len(findings) - MOST_LEAKS
+    said = [(title, f"{f['column']}: {f['evidence']} {f['advice']}") for f in findings[:MOST_LEAKS]]
+    rest = f"{more} more are named in metrics.json, under audit."
+    return [*said, (title, rest)] if more > 0 else said
 
 
 def came_true(churn: Json) -> list[str]:
