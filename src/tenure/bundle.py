@@ -26,7 +26,7 @@ from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel, spend_per_purchase
 from tenure.value import clv, combine, conditional_values, value_at_risk
 
-__all__ = ["Bundle", "Timing", "inputs"]
+__all__ = ["Bundle", "Timing", "inputs", "timing_log_odds"]
 
 Timing = PurchaseModel | SpellTiming
 
@@ -84,16 +84,20 @@ def inputs(
             f"missing: {', '.join(map(repr, absent[:5]))}. Score data with the columns it was "
             "trained on, or train again."
         )
+    return matrix[names].assign(**timing_log_odds(matrix, timing, churn))
+
+
+def timing_log_odds(
+    matrix: pd.DataFrame, timing: Timing | None, churn: ChurnConfig
+) -> dict[str, np.ndarray]:
+    """Return the log-odds of leaving by timing alone, by column, cut at `LARGEST_LOG_ODDS`."""
     said = _timing_says(matrix, timing, churn)
-    return matrix[names].assign(
-        **{k: np.clip(v, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS) for k, v in said.items()}
-    )
+    return {k: np.clip(v, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS) for k, v in said.items()}
 
 
 def _timing_says(
     matrix: pd.DataFrame, timing: Timing | None, churn: ChurnConfig
 ) -> dict[str, np.ndarray]:
-    """Return the log-odds of leaving by timing alone, by column."""
     if churn.kind == "label":
         return {}
     if churn.kind == "inactivity":

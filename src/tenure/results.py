@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from tenure import labels
+from tenure.backtest import sensitivity
 from tenure.backtest.churn import Backtest
 from tenure.backtest.value import ValueBacktest
 from tenure.config import Config
 from tenure.evaluation.churn import by_cutoff, evaluate, paired
 from tenure.evaluation.gate import gate
+from tenure.evaluation.lead_time import lead_time
 from tenure.features.attributes import columns_of
 from tenure.models.churn import ROSTERS
 from tenure.population import Population
@@ -25,6 +28,7 @@ __all__ = [
     "churn_figures",
     "data_figures",
     "flat",
+    "label_figures",
     "no_value",
     "params",
     "tags",
@@ -89,6 +93,37 @@ def churn_figures(churn: Backtest, ready: Population, config: Config) -> dict[st
             "passed": verdict.passed,
             "signal": verdict.signal,
             "reasons": list(verdict.reasons),
+        },
+    }
+
+
+def label_figures(
+    sources: Sources, ready: Population, churn: Backtest, config: Config
+) -> dict[str, Any]:
+    """Tell how the figures move with the question, and how early the model's flags come.
+
+    Returns
+    -------
+    dict
+        `label_report` and `lead_time`, for the `churn` part of `metrics.json`.
+    """
+    if ready.as_of is None:
+        none = sensitivity.no_report()
+        return {"label_report": none, "lead_time": {"why": none["why"], "rates": []}}
+    tables, zone, question = sources.tables, config.zone, config.churn
+    log = sensitivity.Log(tables, ready.matrix, ready.days, ready.as_of, zone, ready.timings)
+    ahead = labels.lead_days(tables, churn.test, ready.matrix, churn.tests, zone, question)
+    test = churn.test.assign(lead_days=ahead)
+    return {
+        "label_report": sensitivity.run(log, config),
+        "lead_time": {
+            "why": None,
+            "unit": "days",
+            "until": "the subscription ended"
+            if question.kind == "subscription"
+            else f"a silence of {question.horizon_days} days",
+            "tests": [str(day) for day in churn.tests],
+            "rates": lead_time(test, churn.said, seed=config.model.seed),
         },
     }
 

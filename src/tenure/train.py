@@ -19,6 +19,7 @@ from tenure.config import Config
 from tenure.errors import DataError
 from tenure.explain.points import drivers, explain
 from tenure.features.attributes import columns_of
+from tenure.labels.horizon import settled
 from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
@@ -79,12 +80,15 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
     # our matrices are thin: BLAS threads would only spin, and fight with the backtest's own
     one_thread = threadpool_limits(1, user_api="blas")
     with one_thread, load(config) as sources, Tracking(config.project) as tracking:
+        config, horizon_why = settled(config, sources)
         progress("building features")
         ready = prepare(sources, config)
         judge = fold_backtest if config.churn.kind == "label" else churn_backtest
         churn = judge.run(ready.X, ready.rows, config, progress=progress)
         progress("evaluating")
         churn_part = results.churn_figures(churn, ready, config)
+        churn_part["horizon_why"] = horizon_why[0] if horizon_why else None
+        churn_part |= results.label_figures(sources, ready, churn, config)
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
         first = champion_version(config.project) is None
@@ -104,6 +108,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda _: N
             "churn": churn_part,
             "clv": results.value_figures(value, config) if value else results.no_value(config),
             "warnings": [
+                *horizon_why,
                 *ready.notes,
                 *churn.notes,
                 *(value.notes if value else ()),

@@ -23,7 +23,7 @@ from sklearn.model_selection import GroupKFold
 
 from tenure.backtest.classes import LEAST_RARER, check_classes
 from tenure.config import Config
-from tenure.cutoffs import complete_for
+from tenure.cutoffs import MOST_TESTS, complete_for
 from tenure.models.calibration import Calibrator, Kind, choose, fit
 from tenure.models.churn import ROSTERS, fit_candidates
 
@@ -36,7 +36,6 @@ __all__ = [
     "run",
 ]
 
-MOST_TESTS = 3
 FOLDS = 5
 
 Array = NDArray[np.float64]

@@ -155,14 +155,50 @@ class ChurnConfig(_Section):
 
     `inactivity`: no purchase day in `horizon_days` after the cutoff and its gap. `subscription`:
     all subscriptions end then and none follows within `grace_days`. `label`: the data say.
+
+    A horizon of `auto` is a question to the data: `labels.horizon.settled` answers it. Until then
+    nothing can be computed with it, and reading `horizon_days` is a fault.
     """
 
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_by_name=False, serialize_by_alias=True
+    )
+
     kind: Literal["inactivity", "subscription", "label"] = "inactivity"
-    horizon_days: Days = 90
+    asked_horizon: Days | Literal["auto"] = Field(default=90, alias="horizon_days")
     gap_days: Annotated[int, Field(ge=0, le=3650)] = 0
     active_within_days: Days | Literal["all"] | None = None
     grace_days: Annotated[int, Field(ge=0, le=3650)] = 30
     exclude_treated: bool = False
+
+    @model_validator(mode="after")
+    def _auto_takes_purchases(self) -> ChurnConfig:
+        if self.is_auto and self.kind != "inactivity":
+            advice = {
+                "subscription": "name the days, as a rule one billing period (30)",
+                "label": "leave horizon_days out, since the label in the data has its own",
+            }
+            raise ValueError(
+                "`horizon_days: auto` is read from the pauses between purchases, which only "
+                f"`kind: inactivity` asks about; for `kind: {self.kind}` {advice[self.kind]}"
+            )
+        return self
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the data are still to choose the horizon."""
+        return self.asked_horizon == "auto"
+
+    @property
+    def horizon_days(self) -> int:
+        """Length of the label window in days."""
+        if self.asked_horizon == "auto":
+            raise RuntimeError("churn.horizon_days is auto: settle it by the data first.")
+        return self.asked_horizon
+
+    def asking(self, **changed: Any) -> ChurnConfig:
+        """Return the same question with some settings changed, checked anew."""
+        return ChurnConfig.model_validate(self.model_dump() | changed)
 
     @property
     def active_days(self) -> int | None:
@@ -309,6 +345,10 @@ class Config(_Section):
             "grace_days": float(self.churn.grace_days),
             **{f"counts_{kind}": float(kind in bad) for kind in BAD_EXPERIENCES},
         }
+
+    def asking(self, **changed: Any) -> Config:
+        """Return the same config with another question."""
+        return self.model_copy(update={"churn": self.churn.asking(**changed)})
 
     @property
     def zone(self) -> ZoneInfo:
