@@ -16,6 +16,7 @@ from tenure.config import Config
 from tenure.explain.reasons import REASONS
 from tenure.report import words, writing
 from tenure.report.meaning import defined, meaning
+from tenure.report.question import early, label_table, lead_table
 from tenure.report.trust import judged, trust
 
 __all__ = ["TOP_CUSTOMERS", "page"]
@@ -73,6 +74,7 @@ def page(
         "usual_of": writing.count(metrics["churn"]["rows"], "past case"),
         "verdict": _verdict(scored, config, limits, drivers),
         "trust": trust(metrics, config),
+        "early": early(metrics["churn"]),
         "drivers": _drivers(drivers, scored, config.churn.kind),
         "customers": _customers(scored, config),
         "data": _data(metrics["data"]),
@@ -278,6 +280,8 @@ def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, f
     predictors = {clv["family"]: clv["holdout"], **clv["baselines"]} if judged(clv) else {}
     return {
         "churn": churn,
+        "labels": label_table(churn),
+        "lead": lead_table(churn),
         "clv": clv,
         "models": every,
         "predictors": predictors,

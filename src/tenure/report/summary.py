@@ -10,6 +10,7 @@ import pandas as pd
 
 from tenure.config import Config
 from tenure.report.meaning import in_short
+from tenure.report.question import in_brief
 
 __all__ = ["summary"]
 
@@ -33,6 +34,7 @@ def summary(
         _first(metrics),
         _data(metrics, config),
         _churn(metrics, config),
+        in_brief(metrics["churn"]),
         _value(metrics, scores, config),
         _drivers(drivers),
         _warnings(metrics),
