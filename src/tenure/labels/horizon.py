@@ -104,9 +104,10 @@ def choose(p: Purchases, config: Config) -> tuple[int, str]:
 
     The usual gap, rounded up to 7 days, on the purchases before the earliest test cutoff; at most
     a third of the log, since cutoffs need room. That cutoff depends on the horizon in turn: the
-    longest one is tried first, and each answer is tried until one confirms itself. Where none
-    does, answers go round in a circle, and the shortest of them is taken: it was read before the
-    test cutoffs of a longer horizon, which lie before its own, so that the test never helps.
+    longer, the earlier. So horizons are tried from the longest down, in weeks, and the first that
+    its own data confirm is taken. Where the answers jump over the horizon tried (few customers),
+    the last one before the jump stays. Either way all that was looked at lies before the earliest
+    test cutoff of the horizon taken.
 
     Parameters
     ----------
@@ -121,15 +122,13 @@ def choose(p: Purchases, config: Config) -> tuple[int, str]:
         Days, and a sentence that says why.
     """
     longest = _longest(p, config)
-    answers: dict[int, tuple[int, str]] = {}
-    tried = longest
-    while tried not in answers:
-        answers[tried] = _answer(p.before(_earliest_test(p, config, tried)), longest)
-        tried = answers[tried][0]
-    circle = [tried]
-    while (following := answers[circle[-1]][0]) != tried:
-        circle.append(following)
-    return min(answers[days] for days in circle)
+    last = longest, ""
+    for tried in range(longest, 0, -_WEEK):
+        answer = _answer(p.before(_earliest_test(p, config, tried)), longest)
+        if answer[0] >= tried:
+            return answer if answer[0] == tried else last
+        last = answer
+    return last
 
 
 def settled(config: Config, sources: Sources) -> tuple[Config, tuple[str, ...]]:

@@ -20,13 +20,12 @@ def in_brief(churn: Json) -> list[str]:
     report = churn.get("label_report")
     lines = []
     if report and report["labels"]:
-        for setting, name in SETTINGS.items():
-            rows = _around(report, setting)
-            if len(rows) > 1:
-                lines.append(f"         {name} {'; '.join(_short(r, setting) for r in rows)}")
-        lines[:0] = [
-            f"Label    usual rate and AUC by what is asked ({report['model']}, "
-            f"test {', '.join(report['tests'])}; * as asked)"
+        said = {setting: _moved(report, setting) for setting in SETTINGS}
+        rest = " | ".join(filter(None, (said["gap_days"], said["active_within_days"])))
+        lines = [
+            f"Label    usual rate and AUC if asked otherwise ({report['model']} on "
+            f"{writing.count(len(report['tests']), 'test cutoff')}; * as asked; ranges: report)",
+            *(f"         {text}" for text in (said["horizon_days"], rest) if text),
         ]
     shown = _shown(churn)
     if shown:
@@ -62,7 +61,7 @@ def early(churn: Json) -> str | None:
     )
     everybody = _all_false(churn)
     if everybody is not None:
-        said += f" Had everybody been flagged, {100 * everybody:.0f} of 100 would have been."
+        said += f" Had everybody been flagged, {100 * everybody:.0f} of 100 would have been false."
     return said
 
 
@@ -101,6 +100,13 @@ def _around(report: Json, setting: str) -> list[Json]:
 
 def _order(days: int | str) -> float:
     return float("inf") if days == "all" else float(days)
+
+
+def _moved(report: Json, setting: str) -> str:
+    """Say how the figures move with one setting; nothing where it does not change."""
+    rows = _around(report, setting)
+    said = "; ".join(_short(row, setting) for row in rows)
+    return f"{SETTINGS[setting]} {said}" if len(rows) > 1 else ""
 
 
 def _short(row: Json, setting: str) -> str:
