@@ -1,6 +1,7 @@
 """`horizon_days: auto`: Kaplan-Meier by hand and by an oracle, and nothing from the test."""
 
 import datetime as dt
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -42,7 +43,7 @@ def oracle(days_of, until):
     spells = []
     for days in days_of:
         days = sorted(set(days))
-        spells += [(b - a, True) for a, b in zip(days, days[1:], strict=False)]
+        spells += [(b - a, True) for a, b in itertools.pairwise(days)]
         spells.append((until - 1 - days[-1], False))
     ends = sorted({t for t, ended in spells if ended})
     curve, survival = {}, Fraction(1)
