@@ -37,8 +37,8 @@ DRAWS = 200
 NEEDED = {"customer_id", "cutoff", "status", *RFM, *SUBSCRIPTION}
 
 NO_REPORT = (
-    "None: the label is what the data say, so neither a horizon nor a gap nor a window of activity "
-    "can be changed."
+    "Not made: the label is what the data say, so neither a horizon nor a gap nor a window of "
+    "activity can be changed."
 )
 
 
@@ -138,7 +138,7 @@ def run(log: Log, config: Config) -> dict[str, Any]:
     tests, kept, skipped = _common(posed)
     model = ROSTERS[config.churn.kind].partner
     return {
-        "why": None if kept else "None: the log affords no cutoff at which to judge a label.",
+        "why": None if kept else "Not made: the log affords no cutoff at which to judge a label.",
         "model": model,
         "tests": [str(day) for day in tests],
         "labels": [_judge(one, log, tests, model, config.model.seed) for one in kept],

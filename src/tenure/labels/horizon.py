@@ -179,4 +179,4 @@ def _answer(p: Purchases, longest: int) -> tuple[int, str]:
 
 
 def _nobody(days: int) -> str:
-    return f"{days} days, a usual length: nobody here bought twice, so no usual gap is known."
+    return f"{days} days, the default: nobody here bought twice, so no usual gap is known."

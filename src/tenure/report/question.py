@@ -46,9 +46,8 @@ def early(churn: Json) -> str | None:
     if not shown:
         return None
     median, low, high = (shown[k] for k in LEAD)
-    question = churn["definition"]
-    is_subscription = question["kind"] == "subscription"
-    rule = f"a plain rule of {question['horizon_days']} days of silence would have noticed"
+    is_subscription = churn["definition"]["kind"] == "subscription"
+    rule = f"a plain rule ({churn['lead_time']['until']}) would have noticed"
     before = "their subscription ended" if is_subscription else rule
     false = shown["false_flags"]
     said = (
