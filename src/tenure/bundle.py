@@ -28,7 +28,7 @@ from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel, spend_per_purchase
 from tenure.value import clv, combine, conditional_values, value_at_risk
 
-__all__ = ["Bundle", "Timing", "described", "inputs"]
+__all__ = ["Bundle", "Timing", "described", "inputs", "timing_says"]
 
 Timing = PurchaseModel | SpellTiming
 
@@ -95,10 +95,10 @@ def inputs(
             f"missing: {', '.join(map(repr, absent[:5]))}. Score data with the columns it was "
             "trained on, or train again."
         )
-    return matrix[names].assign(**_timing_says(matrix, timing, churn))
+    return matrix[names].assign(**timing_says(matrix, timing, churn))
 
 
-def _timing_says(
+def timing_says(
     matrix: pd.DataFrame, timing: Timing | None, churn: ChurnConfig
 ) -> dict[str, np.ndarray]:
     """Return what timing alone says: leaving in log-odds, and of purchases what is behind it."""

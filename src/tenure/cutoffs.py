@@ -11,8 +11,9 @@ import pyarrow as pa
 from tenure.config import Config
 from tenure.errors import DataError
 
-__all__ = ["check_day", "complete_for", "cutoff_table", "instant", "plan"]
+__all__ = ["MOST_TESTS", "check_day", "complete_for", "cutoff_table", "instant", "plan"]
 
+MOST_TESTS = 3  # cutoffs of the test, the newest that can be predicted
 MOST = 18  # cutoffs taken when `count: auto`
 LEAST_HISTORY = 90  # days of log before the earliest cutoff
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -58,6 +58,8 @@ class Population:
         Labelled rows that a logged campaign reached in their label window.
     notes : tuple of str
         What could not be had, and what a reader should know of the rows.
+    timings : mapping of date to Timing or None
+        The purchase timing, or how long subscriptions last, as learnt before each cutoff.
     """
 
     schema: Schema
@@ -74,6 +76,7 @@ class Population:
     known: pd.Series
     treated: int
     notes: tuple[str, ...]
+    timings: Mapping[dt.date, Timing | None] = field(default_factory=dict)
 
     @property
     def today(self) -> pd.DataFrame:
@@ -118,7 +121,7 @@ def _dated(sources: Sources, config: Config) -> Population:
     after = pd.DataFrame()
     if is_valued:
         after = labels.outcomes(sources.tables, origins, zone, gap_days=0, horizon_days=value_days)
-    people, rows, treated = _rows(matrix, days, sources, config)
+    people, rows, treated = labels.labelled(sources.tables, matrix, days, zone, churn)
     again = _came_again(matrix, until) if churn.kind == "inactivity" else ""
     check_classes(rows["churned"], "over all cutoffs", churn.kind, again)
     timing, notes = _timing(matrix, days if is_valued else (*days, until), sources, config)
@@ -130,28 +133,8 @@ def _dated(sources: Sources, config: Config) -> Population:
     known = labels.known_customers(sources.tables, until, zone, churn.table)
     return Population(
         schema, matrix, days, first, until, rows, X, timing.get(until), after, value_days, origins,
-        known, treated, (*_reached(treated, len(rows), config), *notes),
+        known, treated, (*_reached(treated, len(rows), config), *notes), timing,
     )  # fmt: skip
-
-
-def _rows(
-    matrix: pd.DataFrame, days: Sequence[dt.date], sources: Sources, config: Config
-) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Take who is asked about at the cutoffs, with labels, and count whom campaigns reached."""
-    churn, zone, tables = config.churn, config.zone, sources.tables
-    asked = matrix["cutoff"].isin(pd.to_datetime(list(days)))
-    asked &= labels.statuses(matrix, churn) == "scored"
-    people = matrix[asked].reset_index(drop=True)
-    reached = labels.treated(tables, people, days, zone, churn)
-    if churn.exclude_treated:
-        people = people[~reached].reset_index(drop=True)
-    is_active = np.ones(len(people), dtype=bool)
-    if churn.kind == "inactivity":
-        is_active = labels.bought_within(people, churn.horizon_days)
-    rows = people[["customer_id", "cutoff"]].assign(
-        churned=labels.with_outcome(tables, people, days, zone, churn), active=is_active
-    )
-    return people, rows, int(reached.sum())
 
 
 def _came_again(matrix: pd.DataFrame, until: dt.date) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from tenure import labels
+from tenure.backtest import sensitivity
 from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
 from tenure.backtest.record import champion_said, recall
@@ -21,6 +24,7 @@ from tenure.backtest.value import ValueBacktest
 from tenure.config import Config, load_config
 from tenure.evaluation.churn import by_cutoff, paired
 from tenure.evaluation.gate import gate, inferior
+from tenure.evaluation.lead_time import lead_time
 from tenure.evaluation.metrics import point
 from tenure.features.attributes import columns_of
 from tenure.models.churn import ROSTERS
@@ -33,10 +37,12 @@ __all__ = [
     "churn_figures_again",
     "data_figures",
     "flat",
+    "label_report",
     "no_value",
     "params",
     "tags",
     "value_figures",
+    "with_lead",
     "write_json",
 ]
 
@@ -93,6 +99,7 @@ def churn_figures(
         "reliability": judged.reliability,
         "monotone_cost": judged.monotone_cost,
         "log_loss_before_tests": churn.before,
+        "lead_time": _lead_time(churn, config),
         **_spread(churn),
         "gate": {
             "passed": verdict.passed and not met["reasons"],
@@ -120,6 +127,8 @@ def churn_figures_again(folder: Path) -> dict[str, Any]:
     config = load_config(folder / "config.yaml")
     frame = pd.read_parquet(folder / "backtest.parquet")
     told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    # the horizon that was settled, where the config left it to the data
+    config = config.asking(**told["churn"]["definition"])
     met = told["churn"]["gate"]["champion"]
     champion = None
     if met["version"] is not None:
@@ -166,6 +175,39 @@ def no_value(config: Config) -> dict[str, Any]:
         "unit": value_unit(config.clv),
         "holdout": {"horizon_days": None, "origin": None, "purchases": {}},
         "baselines": {},
+    }
+
+
+def label_report(sources: Sources, ready: Population, config: Config) -> dict[str, Any]:
+    """Tell how the figures move with the question (the `label_report` of `metrics.json`)."""
+    if ready.as_of is None:
+        return sensitivity.no_report()
+    log = sensitivity.Log(
+        sources.tables, ready.matrix, ready.days, ready.as_of, config.zone, ready.timings
+    )
+    return sensitivity.run(log, config)
+
+
+def with_lead(churn: Backtest, sources: Sources, ready: Population, config: Config) -> Backtest:
+    """Put beside each test row by how many days a flag there comes ahead: `lead_days`."""
+    if ready.as_of is None:
+        return churn
+    ahead = labels.lead_days(
+        sources.tables, churn.test, ready.matrix, churn.tests, config.zone, config.churn
+    )
+    return replace(churn, test=churn.test.assign(lead_days=ahead))
+
+
+def _lead_time(churn: Backtest, config: Config) -> dict[str, Any]:
+    if "lead_days" not in churn.test:
+        return {"why": sensitivity.no_report()["why"], "rates": []}
+    until = f"a silence of {config.churn.horizon_days} days"
+    return {
+        "why": None,
+        "unit": "days",
+        "until": "the subscription ended" if config.churn.kind == "subscription" else until,
+        "tests": [str(day) for day in churn.tests],
+        "rates": lead_time(churn.test, churn.said, seed=config.model.seed),
     }
 
 

@@ -76,6 +76,8 @@ def score(
     check_out(aside, config, *lists)
     found = champion(config.project)
     bundle = storage.load(found.folder)
+    if config.churn.is_auto:  # the champion's own answer: newer data may give another one
+        config = config.asking(horizon_days=bundle.churn.horizon_days)
     _same_question(bundle, config)
     listed = None if customers is None else _listed(customers)
     with load(config) as sources:

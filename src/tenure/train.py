@@ -25,6 +25,7 @@ from tenure.config import Config
 from tenure.errors import DataError, ModelError
 from tenure.explain.points import drivers, explain
 from tenure.features.attributes import columns_of
+from tenure.labels.horizon import settled
 from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
@@ -88,6 +89,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
     # our matrices are thin: BLAS threads would only spin, and fight with the backtest's own
     one_thread = threadpool_limits(1, user_api="blas")
     with one_thread, load(config) as sources, Tracking(config.project) as tracking:
+        config, horizon_why = settled(config, sources)
         progress("building features")
         ready = prepare(sources, config)
         progress("looking for leaks")
@@ -97,7 +99,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         directions = {name: c.direction for name, c in columns.items() if c.direction}
         churn = judge.run(ready.X, ready.rows, config, directions=directions, progress=progress)
         progress("evaluating")
-        churn = annotate(churn, ready, config)
+        churn = results.with_lead(annotate(churn, ready, config), sources, ready, config)
         met = _meet_champion(churn, ready, config)
         churn_part = {
             "rows": len(ready.rows),
@@ -105,6 +107,8 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "tuning": churn.tuning,
             "base_rate_shift": churn.shift,
             **results.churn_figures(churn, config, met),
+            "label_report": results.label_report(sources, ready, config),
+            "horizon_why": horizon_why[0] if horizon_why else None,
         }
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
@@ -125,6 +129,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "churn": churn_part,
             "clv": results.value_figures(value, config) if value else results.no_value(config),
             "warnings": [
+                *horizon_why,
                 *ready.notes,
                 *(f"Not asked by the leak audit: {one}" for one in audited.not_asked),
                 *churn.notes,

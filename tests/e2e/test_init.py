@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from tenure.config import load_config
-from tenure.drafting.sufficiency import Purchases, horizon
 
 SECRET = "Zoe Secret"
 
@@ -297,26 +296,3 @@ def test_hostile_names_stay_inside_their_line(init):
     frame.to_csv("orders.csv", index=False)
     _, config = init("orders.csv")
     assert config.project == "shop"
-
-
-class TestHorizon:
-    """Kaplan-Meier by hand: gaps of purchase days, the open last gap censored."""
-
-    def test_by_hand(self):
-        # gaps 10, 20, 30 and open gaps 5, 40: at risk 5
-        who = np.array([0, 0, 0, 0, 1])
-        day = np.array([0, 10, 30, 60, 195])
-        days, why = horizon(Purchases(who, day, 0, 200))
-        # open gaps of 140 and 5 days: at risk 4, 3, 2, so that F(10, 20, 30) = 1/4, 2/4, 3/4
-        # and .9 x .75 is first reached at 30, which is 35 in whole weeks
-        assert days == 35
-        assert "within 30 days of their last purchase (3 returns are few to tell by)" in why
-
-    def test_a_long_silence_is_capped_by_the_log(self):
-        who, day = np.array([0, 0, 1, 1]), np.array([0, 80, 3, 5])
-        days, why = horizon(Purchases(who, day, 0, 100))
-        assert days == 28
-        assert "leaves room for a third" in why
-
-    def test_nobody_came_back(self):
-        assert horizon(Purchases(np.array([0, 1]), np.array([0, 5]), 0, 100))[0] == 90

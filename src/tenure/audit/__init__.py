@@ -19,6 +19,7 @@ from tenure.errors import DataError
 from tenure.features.matrix import KEYS, build, plan_schema
 from tenure.features.schema import Schema
 from tenure.features.spec import VIEWS
+from tenure.labels.horizon import settled
 from tenure.sources import load
 
 __all__ = ["CHANGES", "Finding", "contract_report", "prove"]
@@ -44,6 +45,7 @@ def contract_report(config: Config) -> Finding:
         values = sources.report.to_json()
         until, early = sources.observed_until, sources.ends
         dated = config.churn.kind != "label"
+        config, horizon_why = settled(config, sources)
         days = plan(config, sources.first_day, until) if dated else ()
     lines = []
     for table, report in values.items():
@@ -59,6 +61,7 @@ def contract_report(config: Config) -> Finding:
         lines += [f"  {sentence}" for sentence in (*report["sentences"], *report["notes"])]
     if days:
         lines.append(f"cutoffs: {len(days)} with complete labels, {days[0]} to {days[-1]}")
+    lines += horizon_why
     values["cutoffs"] = [str(d) for d in days]
     return Finding("\n".join(lines), values)
 
@@ -86,6 +89,7 @@ def prove(config: Config, *, progress: Callable[[str], None] = lambda _: None) -
             "what was known when."
         )
     with load(config) as sources:
+        config, _ = settled(config, sources)
         days = plan(config, sources.first_day, sources.observed_until)
         picked = sorted({days[0], days[len(days) // 2], days[-1]})
         schema = plan_schema(

@@ -22,13 +22,12 @@ from tenure.backtest.origins import Spare, calibrated, can_learn, days_of, learn
 from tenure.backtest.shifts import corrected
 from tenure.backtest.tuning import tune
 from tenure.config import Config
-from tenure.cutoffs import complete_for
+from tenure.cutoffs import MOST_TESTS, complete_for
 from tenure.models.churn import ROSTERS, UNCONSTRAINED
 from tenure.models.trees import Settings
 
 __all__ = ["MOST_TESTS", "Backtest", "Steps", "asked_settings", "names_of", "run"]
 
-MOST_TESTS = 3
 MOST_ORIGINS = 10
 """The newest origins serve selection, calibration and test; older ones would cost time alone."""
 

@@ -84,7 +84,8 @@ def _known_keys(path: tuple[str, ...]) -> list[str]:
         found = field.annotation if field else None
         is_section = isinstance(found, type) and issubclass(found, BaseModel)
         model = found if is_section else _SECTIONS.get(step) or _SECTIONS.get(before) or found
-    return list(getattr(model, "model_fields", {}))
+    fields = getattr(model, "model_fields", {})
+    return [field.alias or name for name, field in fields.items()]
 
 
 def _explain(path: tuple[str, ...], errors: list[Any]) -> str:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tenure.config.campaign import CampaignConfig
+from tenure.config.churn import ChurnConfig, Days
 
 __all__ = [
     "TABLE_NAMES",
@@ -32,7 +33,6 @@ __all__ = [
     "is_address",
 ]  # fmt: skip
 
-Days = Annotated[int, Field(ge=1, le=3650)]
 TABLE_NAMES = (
     "customers", "transactions", "interactions", "surveys", "subscriptions", "events", "treatments",
 )  # fmt: skip
@@ -156,46 +156,6 @@ class DataConfig(_Section):
                 if key in table.model_fields_set and name != owner:
                     raise ValueError(f"`{key}` belongs to {owner}, not to {name}")
         return self
-
-
-class ChurnConfig(_Section):
-    """What leaving means.
-
-    `inactivity`: no purchase day in `horizon_days` after the cutoff and its gap. `subscription`:
-    all subscriptions end then and none follows within `grace_days`. `label`: the data say.
-    """
-
-    kind: Literal["inactivity", "subscription", "label"] = "inactivity"
-    horizon_days: Days = 90
-    gap_days: Annotated[int, Field(ge=0, le=3650)] = 0
-    active_within_days: Days | Literal["all"] | None = None
-    grace_days: Annotated[int, Field(ge=0, le=3650)] = 30
-    exclude_treated: bool = False
-
-    @property
-    def active_days(self) -> int | None:
-        """Days within which an eligible customer has bought; None means ever."""
-        if self.active_within_days == "all":
-            return None
-        return self.active_within_days or self.horizon_days + self.gap_days
-
-    @property
-    def label_days(self) -> int:
-        """Days from the cutoff to the end of the label window."""
-        return self.gap_days + self.horizon_days
-
-    @property
-    def complete_days(self) -> int:
-        """Days from the cutoff until a label is known: of a subscription, whether one followed."""
-        return self.label_days + (self.grace_days if self.kind == "subscription" else 0)
-
-    @property
-    def table(self) -> str:
-        """The table the label is made of."""
-        tables = {
-            "inactivity": "transactions", "subscription": "subscriptions", "label": "customers",
-        }  # fmt: skip
-        return tables[self.kind]
 
 
 class CutoffsConfig(_Section):
@@ -330,6 +290,10 @@ class Config(_Section):
             "grace_days": float(self.churn.grace_days),
             **{f"counts_{kind}": float(kind in bad) for kind in BAD_EXPERIENCES},
         }
+
+    def asking(self, **changed: Any) -> Config:
+        """Return the same config with another question."""
+        return self.model_copy(update={"churn": self.churn.asking(**changed)})
 
     @property
     def zone(self) -> ZoneInfo:

@@ -13,11 +13,12 @@ from typing import Any
 from tenure.config import is_address, load_config
 from tenure.drafting.guessing import Guess, guess
 from tenure.drafting.profiles import File, profile
-from tenure.drafting.sufficiency import horizon, purchases, words
+from tenure.drafting.sufficiency import words
 from tenure.drafting.writing import config_text, kind_of_leaving, mapped, select_text
 from tenure.errors import ConfigError, DataError, EnvironmentFault
 from tenure.files import find
 from tenure.ingest import lock, open_engine
+from tenure.labels.horizon import choose, purchases
 from tenure.sources import load
 
 __all__ = ["Draft", "draft"]
@@ -123,7 +124,9 @@ def _try(
             with load(read(_DEFAULT)) as sources:
                 bought = purchases(sources)
                 by_purchases = kind_of_leaving(guesses) == "inactivity" and bought is not None
-                found = horizon(bought) if by_purchases and bought is not None else _USUAL
+                found = _USUAL
+                if by_purchases and bought is not None:
+                    found = choose(bought, read(_DEFAULT))
                 lines, values = words(sources, read(found), bought)
         except DataError as fault:
             advice = f"NOT READABLE YET: {fault}\nMend the config or the data, then run check."

@@ -4,105 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tenure.config import Config
-from tenure.contract import TABLES
 from tenure.cutoffs import complete_for, plan
 from tenure.errors import DataError
-from tenure.snapshot import bought, final, versions
+from tenure.labels.horizon import Purchases
 from tenure.sources import Sources
 
-__all__ = ["Purchases", "horizon", "purchases", "words"]
+__all__ = ["words"]
 
 LEAST = 50  # rows of the rarer class that training asks for
 HISTORY = 90  # days before the earliest cutoff
-_SHARE = 0.9
-
-Days = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Purchases:
-    """Purchase days, one row a customer and day, in the order of both.
-
-    Parameters
-    ----------
-    who, day : ndarray of int, shape (n,)
-        Number of the customer, and days since 1970.
-    first, until : int
-        Day of the first purchase, and the day whose midnight ends observation.
-    """
-
-    who: Days
-    day: Days
-    first: int
-    until: int
-
-    @property
-    def per_customer(self) -> Days:
-        """Purchase days of each customer."""
-        counts: Days = np.unique(self.who, return_counts=True)[1]
-        return counts
-
-
-def purchases(sources: Sources) -> Purchases | None:
-    """Return the purchase days of `transactions`, or None where there are none."""
-    if "transactions" not in sources.tables:
-        return None
-    t = final(versions(sources.tables["transactions"], TABLES["transactions"]))
-    rows = t.filter(bought(t)).select("customer_id", "day").distinct()
-    found = sources.con.to_pyarrow(rows.order_by("customer_id", "day"))
-    if not found.num_rows:
-        return None
-    who = np.unique(
-        found["customer_id"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True
-    )[1]
-    day = found["day"].to_numpy().astype("datetime64[D]").astype(np.int64)
-    until = int((day.max()) + 1)
-    if sources.observed_until > dt.date.min:
-        until = sources.observed_until.toordinal() - dt.date(1970, 1, 1).toordinal()
-    return Purchases(who.astype(np.int64), day, int(day.min()), until)
-
-
-def horizon(p: Purchases) -> tuple[int, str]:
-    """Choose how long a silence means that a customer has left.
-
-    The smallest t with F(t) >= .9 F(last gap), F from the Kaplan-Meier curve of the gaps between
-    purchase days, each customer's open last gap censored; rounded up to 7 days. At most a third
-    of the log, since cutoffs need room.
-
-    Returns
-    -------
-    (int, str)
-        Days, and a sentence that says why.
-    """
-    same = p.who[1:] == p.who[:-1]
-    gaps = np.diff(p.day)[same]
-    last = np.append(~same, True)
-    open_gaps = np.maximum(p.until - p.day[last], 0)
-    if not len(gaps):
-        return 90, "90 days, the default: nobody here bought twice, so no usual gap is known."
-    days = np.unique(gaps)
-    happened = np.array([(gaps == d).sum() for d in days])
-    at_risk = np.array([(gaps >= d).sum() + (open_gaps >= d).sum() for d in days])
-    returned = 1 - np.cumprod(1 - happened / at_risk)
-    usual = int(days[np.argmax(returned >= _SHARE * returned[-1] - 1e-12)])
-    chosen = -(-usual // 7) * 7
-    few = f" ({len(gaps):,} returns are few to tell by)" if len(gaps) < LEAST else ""
-    most = max((p.until - p.first) // 3 // 7 * 7, 7)
-    why = f"{_SHARE:.0%} of those who come back do so within {usual:,} days of their last purchase"
-    why += few
-    if chosen > most:
-        return most, (
-            f"{most} days: {why}, but the log of {p.until - p.first:,} days leaves room for a "
-            "third of it."
-        )
-    return chosen, f"{chosen} days: {why}, so a longer silence is no usual pause."
 
 
 def words(

@@ -21,6 +21,7 @@ from tenure.kpis.grid import ALL, LEAST, cells
 from tenure.kpis.leaving import meaning
 from tenure.kpis.registry import FIGURES, ROWS, Figure, Rows
 from tenure.kpis.world import World
+from tenure.labels.horizon import settled
 from tenure.outputs import write_table
 from tenure.sources import load
 
@@ -90,6 +91,7 @@ def kpis(config: Config, *, progress: Callable[[str], None] = lambda _: None) ->
     check_goals(config.goals)
     progress("reading")
     with load(config) as sources:
+        config, _ = settled(config, sources)
         done = compute(
             sources.con, config, sources.tables, sources.observed_until, sources.ends, progress
         )

@@ -14,14 +14,16 @@ import pandas as pd
 from tenure.config import ChurnConfig
 from tenure.contract import TABLES
 from tenure.cutoffs import cutoff_table
-from tenure.labels.inactivity import eligible, outcomes, with_labels
-from tenure.labels.subscription import departures, standing
+from tenure.labels.inactivity import bought_within, eligible, outcomes, with_labels
+from tenure.labels.subscription import days_to_end, departures, standing
 from tenure.snapshot import during, known
 
 __all__ = [
     "beside",
     "customer_labels",
     "known_customers",
+    "labelled",
+    "lead_days",
     "statuses",
     "treated",
     "with_outcome",
@@ -67,6 +69,72 @@ def with_outcome(
         tables, days, zone, gap_days=churn.gap_days, horizon_days=churn.horizon_days
     )
     return with_labels(keys, happened)
+
+
+def labelled(
+    tables: Tables,
+    matrix: pd.DataFrame,
+    days: Sequence[dt.date],
+    zone: ZoneInfo,
+    churn: ChurnConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Take who is asked about at the cutoffs, with labels, and count whom campaigns reached.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table
+        The logs.
+    matrix : DataFrame
+        Everybody's features; of subscriptions with what `beside` adds.
+    days, zone, churn
+        The cutoffs, the zone in which days begin, and the question.
+
+    Returns
+    -------
+    people : DataFrame
+        The rows of `matrix` that are asked about.
+    rows : DataFrame
+        Row for row their `customer_id`, `cutoff`, `churned` and `active` (bought within one
+        horizon).
+    treated : int
+        How many a logged campaign reached in their label window; left out if the question says so.
+    """
+    asked = matrix["cutoff"].isin(pd.to_datetime(list(days)))
+    asked &= statuses(matrix, churn) == "scored"
+    people = matrix[asked].reset_index(drop=True)
+    reached = treated(tables, people, days, zone, churn)
+    if churn.exclude_treated:
+        people = people[~reached].reset_index(drop=True)
+    is_active = np.ones(len(people), dtype=bool)
+    if churn.kind == "inactivity":
+        is_active = bought_within(people, churn.horizon_days)
+    rows = people[["customer_id", "cutoff"]].assign(
+        churned=with_outcome(tables, people, days, zone, churn), active=is_active
+    )
+    return people, rows, int(reached.sum())
+
+
+def lead_days(
+    tables: Tables,
+    keys: pd.DataFrame,
+    matrix: pd.DataFrame,
+    days: Sequence[dt.date],
+    zone: ZoneInfo,
+    churn: ChurnConfig,
+) -> np.ndarray:
+    """Return how many days before the plain rule a flag at the cutoff comes, for who then leaves.
+
+    The plain rule of inactivity calls a customer lost at the first midnight at which their silence
+    has reached the horizon: that is horizon − `days_since_last_purchase` days after the cutoff,
+    unless they buy in a gap, which would only put it off. It is 0 or less where the silence had
+    reached it already. A subscription has no such rule: here it is the days to its end, NaN for
+    who stays.
+    """
+    if churn.kind == "subscription":
+        return days_to_end(tables, keys, days, zone, churn)
+    silence = matrix[["customer_id", "cutoff", "days_since_last_purchase"]]
+    asked = keys[["customer_id", "cutoff"]].merge(silence, on=["customer_id", "cutoff"], how="left")
+    return churn.horizon_days - asked["days_since_last_purchase"].to_numpy(dtype=np.float64)
 
 
 def customer_labels(tables: Tables) -> pd.Series:

@@ -21,7 +21,7 @@ from tenure.contract import TABLES
 from tenure.cutoffs import cutoff_table
 from tenure.snapshot import ahead, during, final, known, running, versions
 
-__all__ = ["departures", "durations", "standing"]
+__all__ = ["days_to_end", "departures", "durations", "standing"]
 
 NAME = "subscriptions"
 OPEN_END = dt.date(9999, 12, 31)
@@ -115,18 +115,39 @@ def departures(
     -------
     ndarray of int8
     """
+    gone = days_to_end(tables, keys, days, zone, churn)
+    return np.asarray(~np.isnan(gone), dtype=np.int8)
+
+
+def days_to_end(
+    tables: Mapping[str, ir.Table],
+    keys: pd.DataFrame,
+    days: Sequence[dt.date],
+    zone: ZoneInfo,
+    churn: ChurnConfig,
+) -> np.ndarray:
+    """Return the local days from the cutoff to the end of who left; NaN for who stayed.
+
+    Parameters, and what leaving is, as in `departures`.
+
+    Returns
+    -------
+    ndarray of float
+    """
     log = tables[NAME].select(*_held(tables))
     truth = _periods(final(versions(log, TABLES[NAME])), ["customer_id"])
     spells = _spells(truth, ["customer_id"], churn.grace_days)
     cuts = ibis.memtable(cutoff_table(days, zone, label=(churn.gap_days, churn.horizon_days)))
     ran = running(spells, cuts.select("cutoff", "cutoff_day"), "started_at", "ended_at")
+    ran = ran.select("customer_id", "cutoff_day", "started_at")
     ended = during(spells.filter(spells.voluntary), cuts, "ended_at")
-    ended = ended.select("customer_id", "cutoff_day", "started_at")
-    left = ran.semi_join(ended, ["customer_id", "cutoff_day", "started_at"])
-    pairs = left.select("customer_id", cutoff="cutoff_day").distinct()
-    gone = _collected(pairs.order_by("customer_id", "cutoff"))
-    asked = pd.MultiIndex.from_frame(keys[["customer_id", "cutoff"]])
-    return np.asarray(asked.isin(pd.MultiIndex.from_frame(gone)), dtype=np.int8)
+    left = ended.semi_join(ran, ["customer_id", "cutoff_day", "started_at"])
+    told = left.group_by("customer_id", cutoff="cutoff_day").agg(
+        days=left.ended_day.max().delta(left.cutoff_day.max(), unit="day")
+    )
+    gone = _collected(told.order_by("customer_id", "cutoff"))
+    asked = keys[["customer_id", "cutoff"]].merge(gone, on=["customer_id", "cutoff"], how="left")
+    return asked["days"].to_numpy(dtype=np.float64)
 
 
 def _held(tables: Mapping[str, ir.Table]) -> list[str]:

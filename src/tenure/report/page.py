@@ -17,6 +17,7 @@ from tenure.explain.reasons import REASONS
 from tenure.report import words, writing
 from tenure.report.meaning import defined, meaning
 from tenure.report.money import Scale, basis
+from tenure.report.question import early, label_table, lead_table
 from tenure.report.tables import metric_columns, reliability_groups
 from tenure.report.trust import judged, trust
 
@@ -75,6 +76,7 @@ def page(
         "usual_of": writing.count(metrics["churn"]["rows"], "past case"),
         "verdict": _verdict(scored, config, limits, drivers),
         "trust": trust(metrics, config),
+        "early": early(metrics["churn"]),
         "drivers": _drivers(drivers, scored, config.churn.kind),
         "customers": _customers(scored, config),
         "data": _data(metrics["data"]),
@@ -280,6 +282,8 @@ def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, f
     predictors = {clv["family"]: clv["holdout"], **clv["baselines"]} if judged(clv) else {}
     return {
         "churn": churn,
+        "labels": label_table(churn),
+        "lead": lead_table(churn),
         "clv": clv,
         "models": every,
         "predictors": predictors,

@@ -12,6 +12,7 @@ import pandas as pd
 from tenure.config import Config
 from tenure.report.meaning import in_short
 from tenure.report.money import Scale, as_good, basis
+from tenure.report.question import in_brief
 from tenure.report.trust import came_true
 
 __all__ = ["summary"]
@@ -37,6 +38,7 @@ def summary(
         _first(metrics),
         _data(metrics, config),
         _churn(metrics, config),
+        in_brief(metrics["churn"]),
         _value(metrics, scores, config),
         _drivers(drivers),
         _warnings(metrics),
