@@ -13,6 +13,8 @@ __all__ = ["judged", "trust"]
 
 Json = dict[str, Any]
 
+COVERED = 0.03  # of customers: coverage from .87 to .93 is as it should be
+
 
 def trust(metrics: Json, config: Config) -> Json:
     """Say how far the figures held on past dates.
@@ -134,7 +136,17 @@ def _value_held(clv: Json, config: Config) -> Json | None:
         "customer": writing.money(hold["mae"]["value"], config.currency, exact=True),
         "zero": writing.money(zero, config.currency, exact=True),
         "rough": zero is not None and zero <= hold["mae"]["value"],
+        "inside": _nine_in_ten(hold.get("coverage")),
     }
+
+
+def _nine_in_ten(coverage: Json | None) -> Json | None:
+    """Say how many customers fell into the range that should hold nine in ten."""
+    share = writing.finite(coverage["value"]["value"]) if coverage else None
+    if share is None:
+        return None
+    kept = "kept" if abs(share - 0.9) <= COVERED else "too narrow" if share < 0.9 else "too wide"
+    return {"share": writing.number(100 * share, 0), "kept": kept}
 
 
 def _more_or_less(share: float | None) -> str:
