@@ -13,8 +13,9 @@ import pandas as pd
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
 from tenure.evaluation.clv import baselines, coverage, deciles, holdout
+from tenure.models import pareto
 from tenure.models.btyd import Family, PurchaseModel
-from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.clv import fit_pareto, fit_purchases, fit_spend
 from tenure.models.futures import totals
 from tenure.models.predictive import laws
 from tenure.models.purchases import expected_purchases
@@ -112,6 +113,8 @@ def run(
             predictions["model" if name == family else name] = said
             if name == family:
                 chosen, notes = model, notes + model.warnings
+        said, more = _pareto(late, spend, horizon_days)
+        predictions["pareto_nbd"], notes = said, notes + more
     except DataError as fault:
         return ValueBacktest(family, why, horizon_days, None, {}, {}, (*notes, str(fault)))
     rules = baselines(
@@ -148,6 +151,16 @@ def _predict(
     x, t_x, T, m = (rfm[c].to_numpy() for c in (*RFM, "monetary_value"))
     purchases = expected_purchases(model, x, t_x, T, days)
     return purchases, purchases * spend_per_purchase(spend, x, m)
+
+
+def _pareto(
+    late: pd.DataFrame, spend: SpendModel, days: int
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[str, ...]]:
+    """Predict by Pareto/NBD, which is shown beside the families that may be chosen."""
+    model = fit_pareto(late[RFM])
+    x, t_x, T, m = (late[c].to_numpy() for c in (*RFM, "monetary_value"))
+    purchases = pareto.expected_purchases(model, x, t_x, T, days)
+    return (purchases, purchases * spend_per_purchase(spend, x, m)), model.warnings
 
 
 def _choose(
