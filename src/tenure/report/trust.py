@@ -141,12 +141,13 @@ def _value_held(clv: Json, config: Config) -> Json | None:
 
 
 def _nine_in_ten(coverage: Json | None) -> Json | None:
-    """Say how many customers fell into the range that should hold nine in ten."""
+    """Say how many customers fell into the range that should hold at least nine in ten."""
     share = writing.finite(coverage["value"]["value"]) if coverage else None
-    if share is None:
+    if coverage is None or share is None:
         return None
     kept = "kept" if abs(share - 0.9) <= COVERED else "too narrow" if share < 0.9 else "too wide"
-    return {"share": writing.number(100 * share, 0), "kept": kept}
+    # what a reader would count; whether that is right is judged where lumps count fairly
+    return {"share": writing.number(100 * coverage["value"]["inside"], 0), "kept": kept}
 
 
 def _more_or_less(share: float | None) -> str:
