@@ -80,6 +80,15 @@ def test_a_calibrated_chance_moves_the_mean_as_the_value_does(family, horizon, g
     np.testing.assert_allclose(money, combine(p, found.V_A, found.V_0), rtol=1e-5)
 
 
+def test_money_of_very_many_purchases_is_tabled_in_bins_and_right():
+    many = pd.DataFrame([(400.0, 700.0, 702.0, 3.0)], columns=RFM.columns)
+    (law,) = laws(model(), SPEND, many, 3650)
+    assert law.chances.shape[1] > 2000
+    for level in (0.3, 0.5, 0.95):
+        (amount,) = law.money_at(level)
+        assert law.money_until(amount)[1][0] == pytest.approx(level, abs=4e-3)
+
+
 def lived(m, row, *, days, discount=0.0, gap=0, horizon=0, draws=150_000, seed=4):
     """Let one customer live on, purchase by purchase: counts, money, and who bought when asked."""
     x, t_x, age, mean = row

@@ -36,6 +36,7 @@ __all__ = ["Law", "Leaving", "laws"]
 
 _TAIL = 1e-7  # chance of more purchases than are told apart
 _MOST = 10_000  # purchases told apart at most
+_EACH = 128  # purchases whose money is tabled one by one
 _NODES = 240  # amounts at which the law of money is tabled; linear in their logarithm between
 _CELLS = 1_000_000  # of one table at a time: 8 MB
 
@@ -115,11 +116,12 @@ class Law:
         most = self.chances.shape[1] - 1
         if most == 0:
             return tuple(np.zeros(len(self.rows)) for _ in levels)
-        ratios = self._nodes(most)
-        bought = self.p * np.arange(1.0, most + 1)[:, None]
-        table = betainc(bought, self.shape, ratios / (1 + ratios))
+        ratios, firsts = self._nodes(most), _told_apart(most)
+        chances = np.add.reduceat(self.chances, firsts, axis=1)
+        middles = (firsts + np.r_[firsts[1:] - 1, most]) / 2
+        table = betainc(self.p * middles[:, None], self.shape, ratios / (1 + ratios))
         # not `@`: BLAS rounds by the number of threads and of rows, and a row must stand alone
-        within = np.einsum("ij,jk->ik", self.chances[:, 1:], table, optimize=False)
+        within = np.einsum("ij,jk->ik", chances, table, optimize=False)
         until = self.chances[:, :1] + within
         return tuple(self.scale * _crossing(until, ratios, level) for level in levels)
 
@@ -130,6 +132,14 @@ class Law:
         rest = betaincinv(self.shape, self.p * np.array([1.0, most]), [1 - 1e-4, 1e-6])
         low, high = np.maximum(ends, 1e-300) / np.maximum(rest, 1e-300)
         return np.geomspace(low, high, _NODES)
+
+
+def _told_apart(most: int) -> npt.NDArray[np.intp]:
+    """First counts of the bins in which money is tabled: each alone to 128, then by 1 %."""
+    if most <= _EACH:
+        return np.arange(1, most + 1)
+    wider = np.geomspace(_EACH + 1, most, 2 + int(np.log(most / _EACH) / 0.01))
+    return np.unique(np.r_[np.arange(1, _EACH + 1), wider.astype(np.intp)])
 
 
 def _crossing(until: Array, ratios: Array, level: float) -> Array:
