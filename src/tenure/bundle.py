@@ -21,12 +21,13 @@ from tenure.labels import statuses
 from tenure.models.btyd import PurchaseModel, p_alive
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import BTYD, KAPLAN_MEIER, LARGEST_LOG_ODDS, SBG, Candidate
+from tenure.models.predictive import Leaving
 from tenure.models.purchases import expected_purchases, log_odds_no_purchase
 from tenure.models.recipe import Recipe
 from tenure.models.shift import Shift
 from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel, spend_per_purchase
-from tenure.value import clv, combine, conditional_values, value_at_risk
+from tenure.value import clv, combine, conditional_values, interval, value_at_risk
 
 __all__ = ["Bundle", "Timing", "described", "inputs", "timing_says"]
 
@@ -216,7 +217,8 @@ class Bundle:
             `ended` (of subscriptions) or `never_bought`;
             `churn_probability`, `risk_band`, `value_at_risk` and `reason_1` to `reason_3`, null
             unless scored; `p_alive`, `expected_purchases` (undiscounted, over the value horizon),
-            `spend_per_purchase` and `clv_<days>d`, null for who never bought.
+            `spend_per_purchase` and `clv_<days>d` with `_lower` and `_upper` (90 % of what one
+            customer may bring), null for who never bought.
         """
         status = statuses(matrix, self.churn)
         at_stake = np.asarray(status == "scored")
@@ -279,7 +281,9 @@ class Bundle:
     def _value(self, matrix: pd.DataFrame, p: np.ndarray, at_stake: np.ndarray) -> pd.DataFrame:
         days, model, spend = self.clv.horizon_days, self.purchases, self.spend
         clv_days = f"clv_{days}d"
-        names = ["p_alive", "expected_purchases", "spend_per_purchase", clv_days, "value_at_risk"]
+        bounds = [f"{clv_days}_lower", f"{clv_days}_upper"]
+        timing = ["p_alive", "expected_purchases", "spend_per_purchase"]
+        names = [*timing, clv_days, *bounds, "value_at_risk"]
         found = pd.DataFrame(np.nan, index=matrix.index, columns=names)
         if model is None or matrix.empty:
             return found
@@ -304,4 +308,11 @@ class Bundle:
             )  # fmt: skip
             found.loc[at_stake, clv_days] = combine(p, V_A, V_0)
             found.loc[at_stake, "value_at_risk"] = value_at_risk(p, V_A, V_0)
+        chance = np.full(len(matrix), np.nan)
+        chance[at_stake] = p
+        leaving = Leaving(chance, self.churn.horizon_days, self.churn.gap_days)
+        lower, upper = interval(
+            model, spend, matrix, found[clv_days], horizon_days=days, leaving=leaving
+        )
+        found[bounds] = np.column_stack([lower, upper])
         return found

@@ -224,6 +224,7 @@ def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
             "unit": "revenue",  # what came is held against what was said, before any margin
             **model.get("value", {}),
             "purchases": model.get("purchases", {}),
+            **value.spread,
         },
         "baselines": {n: f["value"] for n, f in value.figures.items() if n != "model"},
     }

@@ -35,7 +35,10 @@ data:
       attributes: all
 churn: {kind: label}
 """
-VALUES = ["p_alive", "expected_purchases", "spend_per_purchase", "clv_365d", "value_at_risk"]
+VALUES = [
+    "p_alive", "expected_purchases", "spend_per_purchase", "clv_365d", "clv_365d_lower",
+    "clv_365d_upper", "value_at_risk",
+]  # fmt: skip
 
 
 def subscriptions(n=500, seed=3, days=400):

@@ -52,8 +52,9 @@ def test_all_customers_get_the_numbers_of_training(shop, score):
 def test_the_columns_are_those_of_the_design(shop):
     assert list(shop.scores.columns) == [
         "customer_id", "as_of", "horizon_days", "status", "churn_probability", "risk_band",
-        "p_alive", "expected_purchases", "spend_per_purchase", "clv_365d", "value_at_risk",
-        "reason_1", "reason_2", "reason_3", "model_version", "run_id",
+        "p_alive", "expected_purchases", "spend_per_purchase", "clv_365d", "clv_365d_lower",
+        "clv_365d_upper", "value_at_risk", "reason_1", "reason_2", "reason_3",
+        "model_version", "run_id",
     ]  # fmt: skip
 
 
@@ -65,7 +66,12 @@ def test_status_says_who_has_a_probability(shop):
     assert (shop.scores["churn_probability"].notna() == scored).all()
     assert (shop.scores["risk_band"].notna() == scored).all()
     assert (shop.scores["value_at_risk"].notna() == scored).all()
-    assert shop.scores["clv_365d"].ge(0).all()
+    value, low, high = (shop.scores[f"clv_365d{end}"] for end in ("", "_lower", "_upper"))
+    known = shop.scores["status"] != "never_bought"
+    assert (value.notna() == known).all()
+    assert ((low >= 0) & (low <= value) & (value <= high) & (high < np.inf))[known].all()
+    assert low[~known].isna().all()
+    assert high[~known].isna().all()
     assert shop.scores["p_alive"].between(0, 1).all()
 
 

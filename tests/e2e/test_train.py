@@ -65,6 +65,15 @@ def test_metrics_json_has_the_keys_of_the_design(shop):
     holdout = metrics["clv"]["holdout"]
     assert {"mae", "rmse", "bias", "spearman", "gini", "horizon_days"} <= holdout.keys()
     assert metrics["clv"]["baselines"].keys() >= {"past_rate", "always_zero"}
+    total, tenths = holdout["total"]["value"], holdout["deciles"]
+    assert [t["decile"] for t in tenths] == list(range(1, 11))
+    for name in ("expected", "actual"):
+        summed = sum(t["value"][f"{name}_total"] if name == "expected" else
+                     t["value"]["actual_total"]["value"] for t in tenths)  # fmt: skip
+        assert summed == pytest.approx(total[name])
+    assert total["expected"] / total["actual"] - 1 == pytest.approx(holdout["bias"]["value"])
+    assert total["lower"] <= total["expected"] <= total["upper"]
+    assert 0.8 < holdout["coverage"]["value"]["value"] < 0.97
     assert len(metrics["cutoffs"]) == 4
     data = metrics["data"]["transactions"]
     assert data["rows_read"] == len(shop.log)

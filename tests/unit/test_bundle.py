@@ -9,6 +9,8 @@ from pandas.testing import assert_frame_equal
 
 from tenure.bundle import inputs
 from tenure.errors import ModelError
+from tenure.models.predictive import Leaving
+from tenure.value import interval
 
 
 @pytest.fixture
@@ -29,6 +31,26 @@ def test_only_the_eligible_have_a_probability(bundle, matrix, scored):
     for column in ("churn_probability", "risk_band", "value_at_risk", "reason_1"):
         assert (scored[column].notna() <= recent).all(), column
     assert scored["clv_365d"].notna().all()
+
+
+def test_value_has_bounds_by_the_calibrated_chance(bundle, matrix, scored):
+    """Bounds of a customer whose chance of leaving is p are a mixture of two laws by p."""
+    value, low, high = (scored[f"clv_365d{end}"] for end in ("", "_lower", "_upper"))
+    assert ((low >= 0) & (low <= value) & (value <= high) & np.isfinite(high)).all()
+    p = scored["churn_probability"].to_numpy()  # null for the lapsed: the timing's own chance
+    own = {"horizon_days": 365, "leaving": Leaving(p, 30, 0)}
+    said = interval(bundle.purchases, bundle.spend, matrix, value, **own)
+    np.testing.assert_array_equal(said, [low, high])
+    plain = interval(bundle.purchases, bundle.spend, matrix, value, horizon_days=365)
+    lapsed = (scored["status"] == "lapsed").to_numpy()
+    np.testing.assert_array_equal(np.array(said)[:, lapsed], np.array(plain)[:, lapsed])
+    assert (np.array(said)[1, ~lapsed] != np.array(plain)[1, ~lapsed]).any()
+    new = matrix.head(1).assign(
+        frequency=0.0, recency=0.0, T=0.0, monetary_value=np.nan, days_since_last_purchase=0.0
+    )
+    (one,) = bundle.score(new, new["customer_id"]).to_dict("records")  # a customer of yesterday
+    assert 4 * one["clv_365d_lower"] < one["clv_365d"]
+    assert 2 * one["clv_365d"] < one["clv_365d_upper"] < np.inf
 
 
 def test_who_never_bought_is_listed_without_numbers(bundle, matrix):

@@ -297,6 +297,35 @@ def test_says_plainly_how_far_to_trust_it(change, says, metrics, drivers, config
     assert says in Reader(page(metrics, drivers, customers(40), config, LIMITS)).text
 
 
+@pytest.mark.parametrize(
+    ("share", "says"),
+    [
+        (0.9, "in 93 of 100 cases, where at least 90 should."),
+        (0.85, "in 93 of 100 cases, where at least 90 should: these ranges are too narrow."),
+        (0.95, "these ranges are too wide."),
+        (None, "Does the value come true?"),
+    ],
+)
+def test_says_whether_one_customer_s_range_held(share, says, metrics, drivers, config):
+    hold = metrics["clv"]["holdout"]
+    hold["coverage"]["value"]["value"] = share
+    text = Reader(page(metrics, drivers, customers(40), config, LIMITS)).text
+    assert says in text
+    assert ("of 100 cases, where" in text) == (share is not None)
+
+
+def test_experts_see_tenths_coverage_and_the_total(metrics, drivers, config):
+    html = page(metrics, drivers, customers(40), config, LIMITS)
+    expert = re.sub(r"<[^>]+>|\s+", " ", html[html.index('id="clv-table"') :])
+    expert = re.sub(r"\s+", " ", expert)
+    assert "value 328,450 [319,076, 338,507] expected, 331,000 came, inside" in expert
+    assert "purchases 8,477 [8,259, 8,763] expected, 9,423 came, outside" in expert
+    assert "value 0.850 [0.846, 0.854], plain share 0.931" in expert
+    assert "10 2,350 1,175 2,350 [-2,350, 7,050] 0.50 1.00 [-1.00, 3.00]" in expert
+    del metrics["clv"]["holdout"]["deciles"]
+    assert 'id="decile-table"' not in page(metrics, drivers, customers(40), config, LIMITS)
+
+
 def test_level_with_a_simple_method(metrics, drivers, config):
     for gain in metrics["churn"]["improvement_on_best_baseline"]["blend"].values():
         gain.update(value=0.0, lower=-0.001)

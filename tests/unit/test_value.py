@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tenure.errors import ConfigError
-from tenure.evaluation.clv import METRICS, baselines, measure
+from tenure.evaluation.clv import METRICS, baselines, coverage, deciles, measure
 from tenure.models.btyd import PurchaseModel, p_alive
 from tenure.models.purchases import expected_purchases, p_no_purchase
 from tenure.models.spend import SpendModel, spend_per_purchase
@@ -208,3 +208,48 @@ def test_baselines_of_a_new_customer_are_zero():
     rules = baselines([0, 2], [0, 100], [np.nan, 30.0], horizon_days=50)
     np.testing.assert_allclose(rules["past_rate"], [[0, 1], [0, 30]])
     np.testing.assert_allclose(rules["always_zero"], 0)
+
+
+def test_deciles_by_hand():
+    """Ten customers, two of them tied: the pair stands together in the tenth of its middle."""
+    predicted = np.array([1.0, 2, 3, 4, 5, 6, 7, 9, 9, 10])
+    actual = np.array([0.0, 0, 5, 0, 5, 5, 10, 10, 0, 30])
+    table = deciles(predicted, {"value": (predicted, actual)}, draws=50)
+    assert [(row["decile"], row["customers"]) for row in table] == [
+        (1, 1), (3, 2), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1),
+    ]  # fmt: skip
+    second = table[1]["value"]
+    assert second["expected_total"] == 18
+    assert second["expected_mean"] == 9
+    assert second["actual_total"]["value"] == 10
+    # of two customers with 10 and 0, a quarter of the draws holds each twice
+    assert second["actual_total"] == {"value": 10, "lower": 0, "upper": 20}
+    assert second["actual_mean"] == {"value": 5, "lower": 0, "upper": 10}
+    assert sum(row["value"]["actual_total"]["value"] for row in table) == actual.sum()
+
+
+def test_deciles_know_no_row_order_and_keep_the_undecided_together():
+    rng = np.random.default_rng(2)
+    predicted, actual = rng.integers(0, 30, 1000) * 1.0, rng.poisson(1.0, 1000) * 1.0
+    order = rng.permutation(1000)
+    columns = {"value": (predicted, actual), "purchases": (predicted / 2, actual)}
+    shuffled = {k: (u[order], v[order]) for k, (u, v) in columns.items()}
+    one, other = deciles(predicted, columns), deciles(predicted[order], shuffled)
+    assert one == other
+    assert len(one) == 10
+    (flat,) = deciles(np.ones(50), {"value": (np.ones(50), np.arange(50.0))}, draws=10)
+    assert flat["customers"] == 50
+
+
+def test_coverage_by_hand():
+    # 0 purchases with P = .6: of (0, .6) the part above .05; a sure thing: .9 of it; a point at .97
+    assert coverage([0.0], [0.6], draws=0)["value"] == pytest.approx(0.55 / 0.6)
+    assert coverage([0.0], [1.0], draws=0)["value"] == pytest.approx(0.9)
+    assert coverage([0.97, 0.5], [0.97, 0.5], draws=0)["value"] == 0.5
+    assert coverage([0.96], [1.0], draws=0)["value"] == 0
+    rng = np.random.default_rng(3)
+    u = rng.random(2000)
+    found = coverage(u, u)
+    assert found["lower"] < 0.9 < found["upper"]
+    assert found["upper"] - found["lower"] == pytest.approx(2 * 1.645 * 0.3 / 2000**0.5, rel=0.2)
+    assert coverage(u[::-1], u[::-1]) == found

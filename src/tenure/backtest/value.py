@@ -12,9 +12,12 @@ import pandas as pd
 
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
-from tenure.evaluation.clv import baselines, holdout
+from tenure.evaluation.clv import baselines, coverage, deciles, holdout
+from tenure.models import pareto
 from tenure.models.btyd import Family, PurchaseModel
-from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.clv import fit_pareto, fit_purchases, fit_spend
+from tenure.models.futures import totals
+from tenure.models.predictive import laws
 from tenure.models.purchases import expected_purchases
 from tenure.models.spend import SpendModel, spend_per_purchase
 
@@ -23,7 +26,7 @@ __all__ = ["FAMILIES", "ValueBacktest", "origins", "run", "validation_days"]
 FAMILIES: tuple[Family, ...] = ("mbg_nbd", "bg_nbd")
 LONGEST = 365
 TIE = 0.01  # of the RMSE
-DRAWS = 200  # of the bootstrap
+FUTURES = 400  # drawn for the totals
 RFM = ["frequency", "recency", "T"]
 
 
@@ -43,6 +46,9 @@ class ValueBacktest:
         Where the reported holdout begins; None where the log is too short for one.
     figures : dict
         name → {"value", "purchases"} → metric → estimate, with `model` and its baselines.
+    spread : dict
+        Of the chosen family: `deciles`, customers by predicted value, expected against actual;
+        `coverage` of the 90 % intervals for one customer; `total`, all customers together.
     notes : tuple of str
         Warnings of the fits, for people.
     """
@@ -52,6 +58,7 @@ class ValueBacktest:
     horizon_days: int
     origin: dt.date | None
     figures: dict[str, Any]
+    spread: dict[str, Any]
     notes: tuple[str, ...]
 
 
@@ -93,7 +100,7 @@ def run(
     family, why, notes = _choose(early, config.clv, horizon_days)
     if late.empty:
         return ValueBacktest(
-            family, why, horizon_days, None, {}, ("The log is too short for a value holdout.",)
+            family, why, horizon_days, None, {}, {}, ("The log is too short for a value holdout.",)
         )
     names = (family, *(f for f in FAMILIES if f != family))
     predictions: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -104,9 +111,12 @@ def run(
             model = fit_purchases(late[RFM], name)
             said = _predict(model, spend, late, horizon_days)
             predictions["model" if name == family else name] = said
-            notes += model.warnings if name == family else ()
+            if name == family:
+                chosen, notes = model, notes + model.warnings
+        said, more = _pareto(late, spend, horizon_days)
+        predictions["pareto_nbd"], notes = said, notes + more
     except DataError as fault:
-        return ValueBacktest(family, why, horizon_days, None, {}, (*notes, str(fault)))
+        return ValueBacktest(family, why, horizon_days, None, {}, {}, (*notes, str(fault)))
     rules = baselines(
         late["frequency"], late["T"], late["monetary_value"], horizon_days=horizon_days
     )
@@ -116,7 +126,13 @@ def run(
         {**predictions, **rules},
         seed=config.model.seed,
     )
-    return ValueBacktest(family, why, horizon_days, cuts[1], figures, notes)
+    seed = config.model.seed
+    spread = {
+        "deciles": _deciles(late, predictions["model"], seed),
+        "coverage": _coverage(chosen, spend, late, horizon_days, seed),
+        "total": _total(chosen, spend, late, predictions["model"], horizon_days, seed),
+    }
+    return ValueBacktest(family, why, horizon_days, cuts[1], figures, spread, notes)
 
 
 def _at(matrix: pd.DataFrame, happened: pd.DataFrame, day: dt.date) -> pd.DataFrame:
@@ -135,6 +151,16 @@ def _predict(
     x, t_x, T, m = (rfm[c].to_numpy() for c in (*RFM, "monetary_value"))
     purchases = expected_purchases(model, x, t_x, T, days)
     return purchases, purchases * spend_per_purchase(spend, x, m)
+
+
+def _pareto(
+    late: pd.DataFrame, spend: SpendModel, days: int
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[str, ...]]:
+    """Predict by Pareto/NBD, which is shown beside the families that may be chosen."""
+    model = fit_pareto(late[RFM])
+    x, t_x, T, m = (late[c].to_numpy() for c in (*RFM, "monetary_value"))
+    purchases = pareto.expected_purchases(model, x, t_x, T, days)
+    return (purchases, purchases * spend_per_purchase(spend, x, m)), model.warnings
 
 
 def _choose(
@@ -165,3 +191,64 @@ def _choose(
         + ("." if best == ahead else f"; within {TIE:.0%} the default stays.")
     )
     return best, why, ()
+
+
+def _deciles(
+    late: pd.DataFrame, said: tuple[np.ndarray, np.ndarray], seed: int
+) -> list[dict[str, Any]]:
+    purchases, value = said
+    columns = {
+        "value": (value, late["value_after"]),
+        "purchases": (purchases, late["purchase_days_after"]),
+    }
+    return deciles(value, columns, seed=seed)
+
+
+def _coverage(
+    model: PurchaseModel, spend: SpendModel, late: pd.DataFrame, days: int, seed: int
+) -> dict[str, Any]:
+    """Share of customers within their 90 % interval: by randomised PIT, and as it is printed."""
+    bought, came = (late[c].to_numpy() for c in ("purchase_days_after", "value_after"))
+    sides, inside = np.empty((4, len(late))), np.empty((2, len(late)))
+    for law in laws(model, spend, late, days):
+        rows = law.rows
+        sides[:2, rows] = law.purchases_until(bought[rows])
+        sides[2:, rows] = law.money_until(came[rows])
+        for row, actual, (low, high), mean in (
+            (0, bought, (law.purchases_at(0.05), law.purchases_at(0.95)), law.expected_purchases),
+            (1, came, law.money_at(0.05, 0.95), law.expected_money),
+        ):
+            low, high = np.minimum(low, mean), np.maximum(high, mean)
+            inside[row, rows] = (low <= actual[rows]) & (actual[rows] <= high)
+    return {
+        "level": 0.9,
+        "purchases": {**coverage(*sides[:2], seed=seed), "inside": float(inside[0].mean())},
+        "value": {**coverage(*sides[2:], seed=seed), "inside": float(inside[1].mean())},
+    }
+
+
+def _total(
+    model: PurchaseModel,
+    spend: SpendModel,
+    late: pd.DataFrame,
+    said: tuple[np.ndarray, np.ndarray],
+    days: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Hold the 90 % interval of all customers together against what came."""
+    drawn = totals(model, spend, late, days, draws=FUTURES, seed=seed)
+    found: dict[str, Any] = {"scope": "model only"}  # fewer than 3 origins to widen it by
+    for name, futures, each, column in (
+        ("purchases", drawn[0], said[0], "purchase_days_after"),
+        ("value", drawn[1], said[1], "value_after"),
+    ):
+        expected, actual = float(each.sum()), float(late[column].sum())
+        lower, upper = (float(q) for q in np.quantile(futures, [0.05, 0.95]))
+        found[name] = {
+            "expected": expected,
+            "lower": min(lower, expected),
+            "upper": max(upper, expected),
+            "actual": actual,
+            "inside": lower <= actual <= upper,
+        }
+    return found

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from tenure.models.btyd import Array, Status
+from tenure.models.btyd import Array, Status, floats
 
-__all__ = ["SpendModel", "log_likelihood", "spend_per_purchase"]
+__all__ = ["SpendModel", "log_likelihood", "posterior", "spend_per_purchase"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,31 @@ def log_likelihood(
         + p * x * (np.log(x * m) - np.log(v + x * m))
     )
     return likelihood
+
+
+def posterior(
+    model: SpendModel, frequency: npt.ArrayLike, monetary_value: npt.ArrayLike
+) -> tuple[Array, Array]:
+    """Return shape and rate of the Gamma law of ν, of which a purchase day's spend is Gamma(p, ν).
+
+    q + p·x and v + x·m; Fader & Hardie (2013), equation 4. As in `spend_per_purchase`, a missing
+    mean leaves the prior, and a net mean below zero counts as zero.
+
+    Parameters
+    ----------
+    model : SpendModel
+    frequency, monetary_value : array_like
+        Repeat purchase days and mean net spend on them; NaN at frequency 0.
+
+    Returns
+    -------
+    tuple of ndarray
+        Without unit, and in the currency of the data.
+    """
+    x, m = floats(frequency, monetary_value)
+    known = (x > 0) & np.isfinite(m)
+    spent = np.where(known, x * np.maximum(m, 0), 0.0)
+    return np.where(known, model.q + model.p * x, model.q), model.v + spent
 
 
 def spend_per_purchase(

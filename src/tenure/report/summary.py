@@ -213,6 +213,7 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
         ),
     ]
     lines.append("  mae and rmse per customer; bias: predicted / actual total − 1")
+    lines += _spread(hold, unit)
     if hold["mae"]["value"] >= clv["baselines"]["always_zero"]["mae"]["value"]:
         lines.append(
             "  Saying 0 for everybody has the smaller mean error for one customer: most buy "
@@ -226,6 +227,18 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
         f"{int((scores['status'] == 'scored').sum()):,} who may leave (model only, no interval yet)"
     )
     return lines
+
+
+def _spread(hold: dict[str, Any], unit: str) -> list[str]:
+    """Say whether customers, and all of them together, came out within their intervals."""
+    covered, total = hold["coverage"]["value"], hold["total"]["value"]
+    return [
+        f"  90 % interval for one customer: {_estimate(covered, 3)} of customers fell into it "
+        f"(.90 is right; randomised PIT, plain share {covered['inside']:.3f})",
+        f"  total: {total['expected']:,.0f} [{total['lower']:,.0f}, {total['upper']:,.0f}] {unit} "
+        f"expected ({hold['total']['scope']}), {total['actual']:,.0f} came: "
+        f"{'inside' if total['inside'] else 'OUTSIDE the interval'}",
+    ]
 
 
 def _drivers(drivers: dict[str, Any]) -> list[str]:

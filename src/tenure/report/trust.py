@@ -14,6 +14,7 @@ __all__ = ["came_true", "judged", "trust"]
 Json = dict[str, Any]
 
 MOST_LEAKS = 5
+COVERED = 0.03  # of customers: coverage from .87 to .93 is as it should be
 
 
 def trust(metrics: Json, config: Config) -> Json:
@@ -172,7 +173,18 @@ def _value_held(clv: Json, config: Config) -> Json | None:
         "customer": writing.money(hold["mae"]["value"], config.currency, exact=True),
         "zero": writing.money(zero, config.currency, exact=True),
         "rough": zero is not None and zero <= hold["mae"]["value"],
+        "inside": _nine_in_ten(hold.get("coverage")),
     }
+
+
+def _nine_in_ten(coverage: Json | None) -> Json | None:
+    """Say how many customers fell into the range that should hold at least nine in ten."""
+    share = writing.finite(coverage["value"]["value"]) if coverage else None
+    if coverage is None or share is None:
+        return None
+    kept = "kept" if abs(share - 0.9) <= COVERED else "too narrow" if share < 0.9 else "too wide"
+    # what a reader would count; whether that is right is judged where lumps count fairly
+    return {"share": writing.number(100 * coverage["value"]["inside"], 0), "kept": kept}
 
 
 def _more_or_less(share: float | None) -> str:

@@ -1,0 +1,124 @@
+"""Pareto/NBD against mpmath, against a mixture over rates, and at its limits."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.integrate import quad
+from scipy.stats import gamma
+
+from tenure.errors import DataError
+from tenure.models.clv import fit_pareto
+from tenure.models.pareto import (
+    ParetoModel,
+    expected_purchases,
+    log_dead_over_alive,
+    log_likelihood,
+    p_alive,
+)
+
+
+def model(r, alpha, s, beta):
+    return ParetoModel(r, alpha, s, beta, 0.0, "converged", 1)
+
+
+CASES = [
+    # r, alpha, s, beta, x, t_x, T
+    (0.553, 10.578, 0.606, 11.669, 2, 30.43, 38.86),
+    (0.553, 10.578, 0.606, 11.669, 0, 0, 38.86),
+    (2.9, 123.0, 77.0, 51555.0, 10, 500, 900),
+    (0.05, 0.5, 0.02, 0.003, 0, 0, 3650),
+    (0.05, 500.0, 0.02, 0.03, 1, 2, 3650),
+    (1.4, 9.5, 0.11, 784.0, 5000, 100, 3650),
+    (0.3, 0.001, 5.0, 300.0, 3, 200, 365),
+    (1.4, 9.5, 1.0, 784.0, 200, 364, 365),
+]
+
+
+def exact_odds(m, x, t_x, T):
+    """P(dead) / P(alive) with 40 digits, over the moments at which life may have ended."""
+    mp.mp.dps = 40
+    r, al, s, be, x, t_x, T = (mp.mpf(v) for v in (m.r, m.alpha, m.s, m.beta, x, t_x, T))
+
+    def density(u):
+        return s / (be + u) * ((be + T) / (be + u)) ** s * ((al + T) / (al + u)) ** (r + x)
+
+    breaks = [t_x, *(t_x + (T - t_x) * mp.mpf(10) ** k for k in range(-8, 0)), T]
+    return mp.quad(density, breaks)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_odds_of_being_dead_and_expectations_equal_mpmath(case):
+    *parameters, x, t_x, T = case
+    m, odds = model(*parameters), exact_odds(model(*parameters), x, t_x, T)
+    given = (np.array([float(v)]) for v in (x, t_x, T))
+    assert log_dead_over_alive(m, *given)[0] == pytest.approx(float(mp.log(odds)), abs=1e-10)
+    for t in (1, 90, 3650):
+        # mean time alive within t, at a rate that has not been seen to end
+        lived = mp.quad(
+            lambda u: ((m.beta + mp.mpf(T)) / (m.beta + T + u)) ** mp.mpf(m.s), [0, t / 10, t]
+        )
+        exact = (m.r + x) / (m.alpha + mp.mpf(T)) * lived / (1 + odds)
+        found = expected_purchases(m, x, t_x, T, t)[0]
+        assert found == pytest.approx(float(exact), rel=1e-9)
+
+
+@pytest.mark.parametrize("history", [(0, 0, 50), (3, 40, 100), (12, 90, 95)])
+def test_likelihood_is_the_mixture_over_rates_of_buying_and_of_dying(history):
+    x, t_x, T = history
+    m = model(0.6, 12.0, 0.8, 60.0)
+    share = (np.arange(2000) + 0.5) / 2000  # equally likely rates
+    rate = gamma.ppf(share, m.r, scale=1 / m.alpha)[:, None]
+    death = gamma.ppf(share, m.s, scale=1 / m.beta)
+    alive = rate**x * np.exp(-(rate + death) * T)
+    died = death * rate**x / (rate + death)
+    died = died * (np.exp(-(rate + death) * t_x) - np.exp(-(rate + death) * T))
+    assert np.exp(log_likelihood(m, x, t_x, T)[0]) == pytest.approx(np.mean(alive + died), rel=2e-3)
+
+
+def test_one_fixed_rate_of_each_is_the_limit():
+    """Customers all alike: exponential lives and Poisson purchases, by one integral."""
+    rate, death, t_x, T = 0.05, 0.01, 40.0, 100.0
+    m = model(1e7, 1e7 / rate, 1e7, 1e7 / death)
+    odds, _ = quad(lambda u: death * np.exp((rate + death) * (T - u)), t_x, T)
+    assert p_alive(m, 3, t_x, T)[0] == pytest.approx(1 / (1 + odds), rel=1e-4)
+
+
+def test_extremes_stay_finite_and_monotone():
+    m = model(0.3, 20.0, 1.0, 40.0)
+    x, t_x, T = (
+        np.array(c, dtype=float) for c in ([0, 0, 9, 5000], [0, 0, 9, 3650], [0, 3650, 3650, 3650])
+    )
+    ahead = np.stack([expected_purchases(m, x, t_x, T, t) for t in (1, 30, 365, 3650)])
+    assert np.isfinite(ahead).all()
+    assert (np.diff(ahead, axis=0) > 0).all()
+    assert ((p_alive(m, x, t_x, T) >= 0) & (p_alive(m, x, t_x, T) <= 1)).all()
+    assert p_alive(m, x, t_x, T)[0] == p_alive(m, x, t_x, T)[3] == 1
+
+
+def test_customers_who_leave_alike_end_at_the_edge_and_say_so():
+    rng = np.random.default_rng(0)
+    T = rng.integers(50, 300, 400).astype(float)
+    end = np.minimum(rng.exponential(100, 400), T)
+    x = rng.poisson(0.1 * end).astype(float)
+    recency = np.where(x > 0, np.maximum(1, np.round(end * rng.random(400) ** (1 / (x + 1)))), 0)
+    found = fit_pareto(pd.DataFrame({"frequency": x, "recency": np.minimum(recency, T), "T": T}))
+    assert found.status == "boundary"
+    assert "leave alike" in found.warnings[0]
+    assert 50 < found.beta / found.s < 200  # days a customer stays
+
+
+def test_a_large_log_is_fitted_on_some_of_it_and_nobody_returning_is_refused():
+    rng = np.random.default_rng(1)
+    T = rng.integers(200, 3000, 9000).astype(float)
+    x = rng.poisson(rng.gamma(0.6, 3, 9000)).astype(float)
+    recency = np.where(x > 0, np.maximum(1, np.round(T * rng.random(9000) ** 0.3)), 0)
+    rfm = pd.DataFrame({"frequency": x, "recency": recency, "T": T})
+    found = fit_pareto(rfm)
+    assert found.n_customers == 2500
+    assert "2,500 of 9,000 customers" in found.warnings[0]
+    assert fit_pareto(rfm.iloc[rng.permutation(9000)]) == found
+    with pytest.raises(DataError, match="no repeat purchases among 3"):
+        fit_pareto(pd.DataFrame({"frequency": [0.0] * 3, "recency": 0.0, "T": [1.0, 5.0, 9.0]}))
