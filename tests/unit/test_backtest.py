@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tenure.backtest import calibrating, classes, samples, tuning
+from tenure.backtest import calibrating, classes, origins, samples, tuning
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import value as value_backtest
 from tenure.config import Config
@@ -103,13 +103,13 @@ def test_every_fit_keeps_the_embargo(monkeypatch):
     """A spy on the fits: rows whose label ends after the origin are never among them."""
     X, rows = panel()
     fits = []
-    real = churn_backtest.fit_candidates
+    real = origins.fit_candidates
 
     def spy(X_part, y, **options):
         fits.append(set(rows.loc[X_part.index, "cutoff"]))
         return real(X_part, y, **options)
 
-    for module in (churn_backtest, samples, tuning):
+    for module in (origins, samples, tuning):
         monkeypatch.setattr(module, "fit_candidates", spy)
     gap = config().model_copy(update={"churn": config().churn.model_copy(update={"gap_days": 20})})
     churn_backtest.run(X, rows, gap)

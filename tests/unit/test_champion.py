@@ -11,11 +11,11 @@ import pytest
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds
 from tenure.backtest.champion import meet
-from tenure.backtest.rerun import fit_recipe, rerun
+from tenure.backtest.rerun import rerun
 from tenure.bundle import inputs
 from tenure.config import Config
-from tenure.models.churn import LightGBM
 from tenure.models.recipe import Recipe, recipe
+from tenure.models.trees import Settings
 from tenure.results import churn_figures
 from tenure.storage import load, save
 
@@ -26,6 +26,7 @@ DAYS = [FIRST + dt.timedelta(days=30 * k) for k in range(6)]
 def config(**sections):
     tables = {"tables": {"transactions": {"path": "d.csv"}}}
     churn = {"horizon_days": 30, "active_within_days": 120}
+    sections = {"model": {"tuning_trials": 0}, **sections}
     return Config(project="p", data=tables, churn=churn, **sections)
 
 
@@ -52,15 +53,15 @@ def done(ready):
     return churn_backtest.run(ready.X, ready.rows, config())
 
 
-def spelt(name, X):
+def spelt(name, X, done):
     """Return the recipe of a run's own candidate such that it counts as another's."""
-    made = recipe(name, X.columns, "auto")
-    return dataclasses.replace(made, parameters={**made.parameters, "verbosity": -2})
+    other = dataclasses.replace(done.settings, parameters={"verbosity": -2})
+    return dataclasses.replace(recipe(name, other, X.columns, "auto"), settings=other)
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "blend", "btyd", "logistic_rfm"])
 def test_a_rerun_recipe_says_what_the_same_candidate_said(ready, done, name):
-    made = spelt(name, ready.X)
+    made = spelt(name, ready.X, done)
     again = rerun(made, done, ready, config())
     np.testing.assert_array_equal(again, done.probabilities[name])
 
@@ -69,7 +70,7 @@ def test_a_rerun_calibrates_on_held_out_customers_where_the_backtest_did(bundle,
     short = people(bundle, make_features, DAYS[:2], 400)
     done = churn_backtest.run(short.X, short.rows, config())
     assert "held-out" in " ".join(done.notes)
-    again = rerun(spelt("lightgbm", short.X), done, short, config())
+    again = rerun(spelt("lightgbm", short.X, done), done, short, config())
     np.testing.assert_array_equal(again, done.probabilities["lightgbm"])
 
 
@@ -90,18 +91,13 @@ def test_a_rerun_in_folds_says_what_the_same_candidate_said(monkeypatch):
     )
     done = folds.run(X, rows, labelled)
     for name in ("lightgbm", "logistic_attributes"):
-        again = rerun(spelt(name, X), done, SimpleNamespace(X=X, rows=rows), labelled)
+        again = rerun(spelt(name, X, done), done, SimpleNamespace(X=X, rows=rows), labelled)
         np.testing.assert_array_equal(again, done.probabilities[name])
 
 
 def test_a_recipe_decides_trees_inputs_and_calibration(ready, done):
-    made = recipe("lightgbm", ["recency", "frequency", "gone"], "none")
-    fewer = dataclasses.replace(made, parameters={**made.parameters, "num_iterations": 3})
-    model = fit_recipe(
-        fewer, ready.X[["recency"]], ready.rows["churned"], seed=7, kind="inactivity"
-    )
-    assert isinstance(model, LightGBM)
-    assert model.booster.num_trees() == 3
+    few = Settings({"num_iterations": 3})
+    fewer = recipe("lightgbm", few, ["recency", "frequency", "gone"], "none")
     said = {calibration: rerun(dataclasses.replace(fewer, calibration=calibration), done, ready,
                                config()) for calibration in ("none", "sigmoid")}  # fmt: skip
     assert not np.allclose(said["none"], said["sigmoid"])
@@ -141,7 +137,7 @@ def test_a_champion_that_cannot_speak_is_met_by_its_recipe(bundle, ready, done, 
     champion = dataclasses.replace(bundle, trained_until=DAYS[4])
     here = ready
     if change == "trained on another horizon":
-        other = bundle.churn.model_copy(update={"horizon_days": 60})
+        other = bundle.churn.asking(horizon_days=60)
         champion = dataclasses.replace(champion, churn=other)
     else:
         levels = {"transactions.channel": ("web",) if "lacks" in change else ("web", "app")}
@@ -191,10 +187,11 @@ def test_a_worse_challenger_fails_against_the_champion(ready, done):
 
 
 def test_a_recipe_is_stored_with_the_bundle_and_may_be_absent(tmp_path, bundle):
-    made = recipe("lightgbm", bundle.usual, "sigmoid")
+    settings = Settings({"num_iterations": 250}, 3, 0.75, {"T": 1}, 2.0)
+    made = recipe("lightgbm", settings, bundle.usual, "sigmoid")
     save(dataclasses.replace(bundle, recipe=made), tmp_path / "new")
     assert load(tmp_path / "new").recipe == made
-    assert made.parameters["num_iterations"] == 250
+    assert recipe("btyd", settings, bundle.usual, "none").settings == Settings()
     save(bundle, tmp_path / "old")
     assert load(tmp_path / "old").recipe is None
     assert Recipe("btyd").columns is None

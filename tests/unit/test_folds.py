@@ -8,6 +8,7 @@ from tenure.backtest import folds
 from tenure.backtest.folds import FOLDS, assign, equal_rows, run
 from tenure.config import Config
 from tenure.models.churn import ROSTERS
+from tenure.models.trees import Settings
 
 
 def config():
@@ -88,9 +89,9 @@ def test_the_labels_of_a_fold_move_none_of_its_predictions(done):
     group, settings = equal_rows(X), config()
     fold = assign(group, rows["churned"].to_numpy(), FOLDS, (settings.model.seed, 2, 0))
     here = fold == 3
-    before = folds._probabilities(X, rows, group, ~here, here, settings)
+    before = folds._probabilities(X, rows, group, ~here, here, settings, Settings())
     turned = rows.assign(churned=np.where(here, 1 - rows["churned"], rows["churned"]))
-    after = folds._probabilities(X, turned, group, ~here, here, settings)
+    after = folds._probabilities(X, turned, group, ~here, here, settings, Settings())
     columns = [*ROSTERS["label"].names, "chosen"]
     pd.testing.assert_frame_equal(after[columns], before[columns], check_exact=True)
 

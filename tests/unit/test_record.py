@@ -6,15 +6,17 @@ import pytest
 
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds
+from tenure.backtest.calibrating import calibrate
 from tenure.backtest.champion import Meeting
-from tenure.backtest.churn import calibrate
 from tenure.backtest.record import champion_said, recall, record
 from tenure.config import Config
 from tenure.results import churn_figures
 
 TRANSACTIONS = {"tables": {"transactions": {"path": "d.csv"}}}
 CUSTOMERS = {"tables": {"customers": {"path": "c.csv", "attributes": "all"}}}
-DATED = Config(project="p", data=TRANSACTIONS, churn={"horizon_days": 30})
+DATED = Config(
+    project="p", data=TRANSACTIONS, churn={"horizon_days": 30}, model={"tuning_trials": 0}
+)
 LABELLED = Config(project="p", data=CUSTOMERS, churn={"kind": "label"})
 
 

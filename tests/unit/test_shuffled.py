@@ -10,7 +10,7 @@ from tenure.results import churn_figures
 
 SEEDS = 4
 TABLES = {"tables": {"transactions": {"path": "d.csv"}}}
-CONFIG = Config(project="p", data=TABLES, churn={"horizon_days": 30})
+CONFIG = Config(project="p", data=TABLES, churn={"horizon_days": 30}, model={"tuning_trials": 0})
 
 
 def panel(seed, *, shuffled, n=120, cutoffs=4):
@@ -43,12 +43,6 @@ def chance():
     return [judged(seed, shuffled=True) for seed in range(SEEDS)]
 
 
-def test_where_labels_are_shuffled_nothing_passes_without_looking_like_signal(chance):
-    for figures in chance:
-        assert figures["gate"]["signal"] or not figures["gate"]["passed"]
-        assert figures["gate"]["signal"] or "no signal" in figures["gate"]["reasons"][0]
-
-
 def test_shuffled_labels_have_an_auc_of_one_half(chance):
     for figures in chance:
         auc = figures["test"]["auc"]
@@ -56,9 +50,11 @@ def test_shuffled_labels_have_an_auc_of_one_half(chance):
         assert abs(auc["value"] - 0.5) < 3 * error
 
 
-def test_shuffled_labels_look_like_signal_as_rarely_as_the_interval_says(chance):
-    """A 90 % interval lies above .5 by chance once in twenty; two of four would be odd (1 %)."""
-    assert sum(figures["gate"]["signal"] for figures in chance) <= 1
+def test_shuffled_labels_never_pass(chance):
+    for figures in chance:
+        assert not figures["gate"]["signal"]
+        assert not figures["gate"]["passed"]
+        assert "no signal" in figures["gate"]["reasons"][0]
 
 
 def test_the_same_world_unshuffled_has_signal():

@@ -70,7 +70,7 @@ def judge(monkeypatch):
             monkeypatch.setattr(module, "at_stake", values or (lambda *_: found))
         tests = () if kind == "label" else tuple(d.date() for d in frame["cutoff"].unique())
         churn = Backtest(
-            tests, frame, frame, said, "lightgbm", best, {}, (),
+            tests, frame, frame, said, "lightgbm", best, {}, (), frame,
             said["lightgbm"] if chosen else None,
         )  # fmt: skip
         sections = {"churn": {"kind": kind}, "model": {"seed": 3}}

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from tenure.evaluation.bootstrap import Estimate
 
-__all__ = ["AUC_MARGIN", "CALIBRATION_TARGET", "LOG_LOSS_MARGIN", "Verdict", "gate", "inferior"]
+__all__ = [
+    "AUC_MARGIN",
+    "CALIBRATION_TARGET",
+    "LOG_LOSS_MARGIN",
+    "Verdict",
+    "gate",
+    "has_signal",
+    "inferior",
+]
 
 LOG_LOSS_MARGIN = 0.01
 """Share of the baseline's log loss that the model may be worse by."""
@@ -24,7 +32,7 @@ class Verdict:
     passed : bool
         It may.
     signal : bool
-        Its AUC is above chance; where it is not, nothing is promoted and `score` refuses.
+        Its AUC is clearly above chance; where it is not, nothing is promoted and `score` refuses.
     reasons : tuple of str
         What failed, in words with numbers; empty when passed.
     """
@@ -44,7 +52,7 @@ def gate(
 
     A model passes when the lower ends of its improvements' 90 % intervals are above −1 % of the
     baseline's log loss and above −.005 AUC, its calibration error is at most the larger of .015 and
-    the 95th percentile of the floor, and the lower end of its AUC is above .5.
+    the 95th percentile of the floor, and its AUC shows signal (`has_signal`).
 
     Parameters
     ----------
@@ -54,7 +62,7 @@ def gate(
         What `paired` returns for the two.
     """
     reasons = []
-    signal = model["auc"]["lower"] > 0.5
+    signal = has_signal(model["auc"])
     if not signal:
         reasons.append(f"no signal: AUC {_shown(model['auc'])} does not exclude .5")
     reasons += inferior(baseline["log_loss"]["value"], log_loss_gain, auc_gain)
@@ -91,6 +99,15 @@ def inferior(
             f"AUC{against}: improvement {_shown(auc_gain)} may be below {-AUC_MARGIN:+.4f}"
         )
     return reasons
+
+
+def has_signal(auc: Estimate) -> bool:
+    """Tell whether an AUC lies above chance by more than chance explains.
+
+    Twice the distance to the lower end of its 90 % interval must still lie above .5: 3.3 standard
+    errors. The lower end alone is above .5 for one of twenty models that know nothing.
+    """
+    return bool(2 * auc["lower"] - auc["value"] > 0.5)
 
 
 def _shown(estimate: Estimate) -> str:

@@ -62,7 +62,7 @@ def _leaks(findings: list[dict[str, Any]]) -> list[str]:
 def _first(metrics: dict[str, Any]) -> list[str]:
     """Say what a reader must know before anything else."""
     churn = metrics["churn"]
-    if not churn["test"]["auc"]["lower"] > 0.5:
+    if not churn["gate"]["signal"]:
         return ["NO SIGNAL: the model cannot tell leavers from stayers; nothing was promoted."]
     lines: list[str] = []
     best, selected = churn["best_baseline"], churn["selected"]
