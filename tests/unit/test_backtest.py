@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tenure.backtest import calibrating, classes, origins, samples, tuning
+from tenure.backtest import calibrating, classes, origins, samples, trials, tuning
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import value as value_backtest
 from tenure.config import Config
@@ -52,7 +52,7 @@ def panel(n=160, days=DAYS, seed=0):
 @pytest.fixture(autouse=True, scope="module")
 def journals(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "JOURNALS", tmp_path_factory.mktemp("tuning"))
+        patch.setattr(trials, "JOURNALS", tmp_path_factory.mktemp("tuning"))
         yield
 
 

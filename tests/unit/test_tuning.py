@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tenure.backtest import tuning
+from tenure.backtest import trials, tuning
 from tenure.backtest.samples import held_out, some_customers
 from tenure.config import Config
 from tenure.errors import ModelError
@@ -47,7 +47,7 @@ def panel(n=250, seed=0):
 
 @pytest.fixture(autouse=True)
 def journals(tmp_path, monkeypatch):
-    monkeypatch.setattr(tuning, "JOURNALS", tmp_path / "tuning")
+    monkeypatch.setattr(trials, "JOURNALS", tmp_path / "tuning")
     return tmp_path / "tuning"
 
 
@@ -86,7 +86,7 @@ def test_an_interrupted_search_ends_like_one_that_was_not(journals, monkeypatch)
     whole = tuned(X, rows, tuning_trials=5)
     for file in journals.iterdir():
         file.unlink()
-    real, calls = tuning._suggested, []
+    real, calls = trials._suggested, []
 
     def stopping(trial):
         calls.append(trial.number)
@@ -94,7 +94,7 @@ def test_an_interrupted_search_ends_like_one_that_was_not(journals, monkeypatch)
             raise KeyboardInterrupt
         return real(trial)
 
-    monkeypatch.setattr(tuning, "_suggested", stopping)
+    monkeypatch.setattr(trials, "_suggested", stopping)
     with pytest.raises(KeyboardInterrupt):
         tuned(X, rows, tuning_trials=5)
     assert tuned(X, rows, tuning_trials=5) == whole
@@ -104,7 +104,7 @@ def test_an_interrupted_search_ends_like_one_that_was_not(journals, monkeypatch)
 def test_finished_trials_are_not_run_again(monkeypatch):
     X, rows = panel()
     first = tuned(X, rows, tuning_trials=3)
-    monkeypatch.setattr(tuning, "_suggested", lambda trial: pytest.fail("a trial was run again"))
+    monkeypatch.setattr(trials, "_suggested", lambda trial: pytest.fail("a trial was run again"))
     assert tuned(X, rows, tuning_trials=3) == first
 
 
@@ -133,13 +133,13 @@ def test_progress_tells_how_much_is_done():
 def test_only_what_beats_the_defaults_by_its_error_is_taken(monkeypatch):
     X, rows = panel()
     poor = {**tuning.DEFAULTS, "num_iterations": 2}
-    monkeypatch.setattr(tuning, "_search", lambda *_: (poor, 1))
+    monkeypatch.setattr(tuning, "search", lambda *_: (poor, 1))
     done = tuned(X, rows, tuning_trials=1)
     assert done.report["gain"]["value"] < 0
     assert done.settings.parameters == {}
     monkeypatch.setattr(tuning, "DEFAULTS", poor)
     good = {**poor, "num_iterations": 100}
-    monkeypatch.setattr(tuning, "_search", lambda *_: (good, 1))
+    monkeypatch.setattr(tuning, "search", lambda *_: (good, 1))
     assert tuned(X, rows, tuning_trials=1).settings.parameters == good
 
 
@@ -152,9 +152,9 @@ def test_what_was_asked_for_stays(monkeypatch):
 
 def test_failing_trials_end_in_a_clear_error(monkeypatch):
     def failing(trial):
-        raise tuning.lgb.basic.LightGBMError("no")
+        raise trials.lgb.basic.LightGBMError("no")
 
-    monkeypatch.setattr(tuning, "_suggested", failing)
+    monkeypatch.setattr(trials, "_suggested", failing)
     with pytest.raises(ModelError, match=r"trials failed\. Set model\.tuning_trials: 0"):
         tuned(*panel(), tuning_trials=2)
 
@@ -191,3 +191,26 @@ def test_held_out_rows_are_predicted_by_models_that_never_saw_their_customer(mon
     assert len(said) == len(rows)
     assert len(seen) == 2
     assert not seen[0] & seen[1]
+
+
+def test_settings_of_a_sample_meet_the_defaults_with_every_row(monkeypatch):
+    X, rows = panel()
+    monkeypatch.setattr(tuning, "MOST_ROWS", 200)
+    folds = tuning._folds(rows, config(), DAYS, FIRST_TEST)
+    probes = tuning._probes(folds)
+    assert len(probes) == tuning.PROBES
+    for fold, probe in zip(folds, probes, strict=False):
+        complete = (rows["cutoff"] + pd.Timedelta(days=30) <= pd.Timestamp(fold.cutoff)).to_numpy()
+        np.testing.assert_array_equal(probe.learn, np.flatnonzero(complete))
+        assert set(fold.learn) < set(probe.learn)
+    fits = []
+    real = tuning.fit_candidates
+
+    def spy(part, y, **how):
+        fits.append(len(part))
+        return real(part, y, **how)
+
+    monkeypatch.setattr(tuning, "fit_candidates", spy)
+    monkeypatch.setattr(tuning, "search", lambda *_: ({**tuning.DEFAULTS, "num_leaves": 8}, 1))
+    done = tuned(X, rows, tuning_trials=1)
+    assert max(fits) == max(len(p.learn) for p in probes) == done.report["rows"]["every"]

@@ -1,8 +1,7 @@
 """LightGBM's settings, found once on the past before any test cutoff.
 
 Everything here sees only rows whose label is complete by the earliest test cutoff. Its newest
-cutoffs judge, each predicted by rows complete by it. Trials are kept in a journal named after the
-data they were made on: what was interrupted goes on, what was finished is not done again.
+cutoffs judge, each predicted by rows complete by it.
 """
 
 from __future__ import annotations
@@ -10,11 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
@@ -24,33 +21,26 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from tenure.backtest.samples import some_customers
+from tenure.backtest.trials import DEFAULTS, search
 from tenure.config import Config
 from tenure.cutoffs import complete_for
-from tenure.errors import ModelError
+from tenure.models.candidate import Candidate
 from tenure.models.churn import ROSTERS, fit_candidates
 from tenure.models.shift import offset
-from tenure.models.trees import PARAMETERS, ROUNDS, Settings
+from tenure.models.trees import PARAMETERS, LightGBM, Settings
 
 __all__ = ["Tuned", "tune"]
 
-JOURNALS = Path("mlruns") / "tuning"
 MOST_ROWS = 10_000  # to learn from
 MOST_JUDGED = 5_000  # of a cutoff
 MOST_JUDGES = 4  # cutoffs
+PROBES = 2  # of them, on which the best settings meet the defaults with every row there is
 LEAST_RARER = 50  # rows of the rarer class, to learn from and to judge by
 BAG = 3  # boosters
 PAYS = 0.002  # share of the log loss that a bag must save: it costs three times the time
 SHARES = (0.25, 0.5, 0.75)  # of LightGBM in the blend; the half wins ties
 
-DEFAULTS: Mapping[str, Any] = {
-    "num_iterations": ROUNDS,
-    **{
-        name: PARAMETERS[name]
-        for name in (
-            "num_leaves", "min_data_in_leaf", "lambda_l2", "feature_fraction", "bagging_fraction"
-        )
-    },
-}  # fmt: skip
+ROWS = ("learn", "every", "judge")
 
 Array = NDArray[np.float64]
 
@@ -72,10 +62,11 @@ class Tuned:
 
 @dataclass(frozen=True)
 class _Fold:
-    """Rows to learn from and the rows of one later cutoff to judge by."""
+    """Rows to learn from (a sample, and all) and the rows of one later cutoff to judge by."""
 
     cutoff: dt.date
     learn: NDArray[np.intp]
+    every: NDArray[np.intp]
     judge: NDArray[np.intp]
 
 
@@ -91,8 +82,9 @@ def tune(
 ) -> Tuned:
     """Search LightGBM's parameters, then the size of its bag and its share of the blend.
 
-    A result that is not better than the defaults by one standard error (paired, customers as
-    clusters) is not taken.
+    The search learns from samples. What suits a sample need not suit all rows, so the best settings
+    then meet the defaults with every row there is; those that are not better by one standard
+    error (paired, customers as clusters) are not taken.
 
     Parameters
     ----------
@@ -119,18 +111,21 @@ def tune(
         sentence = "Tuning: no cutoff before the test could judge settings; the defaults stand."
         return Tuned(settings, {"trials": 0, "adopted": False, "sentence": sentence})
     bench = _Bench(X, rows, folds, config, settings)
-    default = bench.losses(DEFAULTS)
-    best, done = _search(bench, config, progress)
-    gain, error = _gain(default, bench.losses(best), bench.customers)
+    best, done = search(
+        lambda asked: _mean(bench.losses(asked)), bench.key(), config.model.tuning_trials,
+        config.model.seed, progress,
+    )  # fmt: skip
+    progress("tuning: the best against the defaults")
+    gain, error = _probe(_Bench(X, rows, _probes(folds), config, settings), best)
     adopted = gain > error
     chosen = replace(settings, parameters=best if adopted else {})
     progress("tuning: bag and blend")
     chosen, extras = bench.bag_and_share(chosen)
     report = {
         "trials": done,
-        "rows": int(max(len(f.learn) for f in folds)),
+        "rows": {name: int(max(len(getattr(f, name)) for f in folds)) for name in ROWS},
         "judges": [str(f.cutoff) for f in folds],
-        "log_loss": {"default": _mean(default), "best": _mean(default) - gain},
+        "best": best,
         "gain": {"value": gain, "standard_error": error},
         "adopted": adopted,
         **extras,
@@ -141,7 +136,7 @@ def tune(
 
 def _sentence(report: Mapping[str, Any]) -> str:
     gain = f"{report['gain']['value']:.4f} ± {report['gain']['standard_error']:.4f} log loss"
-    verdict = "were taken" if report["adopted"] else "were not taken (within one standard error)"
+    verdict = "were taken" if report["adopted"] else "were not taken (not above its error)"
     bag = f"is the average of {report['seeds']} boosters" if report["seeds"] > 1 else "stays single"
     return (
         f"Tuning: {report['trials']} trials on cutoffs before the test; the best settings save "
@@ -158,14 +153,29 @@ def _folds(
     folds: list[_Fold] = []
     for day in reversed(seen):
         earlier = pd.to_datetime(list(complete_for(seen, day, config.churn.complete_days)))
-        before = rows["cutoff"].isin(earlier).to_numpy()
-        some = some_customers(rows[before], MOST_ROWS)
-        learn = np.flatnonzero(before)[some]
+        every = np.flatnonzero(rows["cutoff"].isin(earlier).to_numpy())
+        learn = every[some_customers(rows.iloc[every], MOST_ROWS)]
         judge = np.flatnonzero((rows["cutoff"] == pd.Timestamp(day)).to_numpy())
         judge = judge[some_customers(rows.iloc[judge], MOST_JUDGED)]
         if min(_rarer(churned[learn]), _rarer(churned[judge])) >= LEAST_RARER:
-            folds.append(_Fold(day, learn, judge))
+            folds.append(_Fold(day, learn, every, judge))
     return folds[:MOST_JUDGES]
+
+
+def _probes(folds: Sequence[_Fold]) -> list[_Fold]:
+    """Let the newest folds learn from every row; where the samples are all rows, all folds."""
+    if all(len(fold.learn) == len(fold.every) for fold in folds):
+        return list(folds)
+    return [replace(fold, learn=fold.every) for fold in folds[:PROBES]]
+
+
+def _probe(bench: _Bench, best: Mapping[str, Any]) -> tuple[float, float]:
+    """Return what the best settings save against the defaults, and its standard error."""
+    if dict(best) == DEFAULTS:
+        return 0.0, 0.0
+    saved = bench.losses(DEFAULTS) - bench.losses(best)
+    by_customer = np.bincount(bench.customers, weights=saved - saved.mean())
+    return float(saved.mean()), float(np.sqrt((by_customer**2).sum()) / saved.size)
 
 
 def _rarer(churned: NDArray[Any]) -> int:
@@ -202,45 +212,52 @@ class _Bench:
     def losses(self, parameters: Mapping[str, Any]) -> Array:
         """Return the log loss of every judging row."""
         settings = replace(self._settings, parameters=dict(parameters))
-        said = self.margins(settings, ["lightgbm"])["lightgbm"]
-        return self._loss(said)
 
-    def margins(self, settings: Settings, names: Sequence[str]) -> dict[str, list[Array]]:
-        """Return what candidates say of the judging rows, fold by fold."""
+        def say(fold: _Fold) -> Array:
+            fitted, here = self._fit(fold, settings, ["lightgbm"])
+            return fitted["lightgbm"].margin(here)
 
-        def say(fold: _Fold) -> dict[str, Array]:
-            fitted = fit_candidates(
-                self._X.iloc[fold.learn],
-                self._rows["churned"].iloc[fold.learn],
-                seed=self._config.model.seed,
-                kind=self._config.churn.kind,
-                names=names,
-                settings=settings,
-            )
-            here = self._X.iloc[fold.judge]
-            return {name: model.margin(here) for name, model in fitted.items()}
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            said = list(pool.map(say, self._folds))
-        return {name: [part[name] for part in said] for name in names}
+        return self._loss(self._each(say))
 
     def bag_and_share(self, settings: Settings) -> tuple[Settings, dict[str, Any]]:
         """Decide on the bag, then on the blend's share, by the same folds."""
         partner = ROSTERS[self._config.churn.kind].partner
-        said = self.margins(settings, ["lightgbm", partner])
-        one = _mean(self._loss(said["lightgbm"]))
-        bagged = self.margins(replace(settings, seeds=BAG), ["lightgbm"])["lightgbm"]
-        many = _mean(self._loss(bagged))
-        pays = one - many > PAYS * one
-        trees = bagged if pays else said["lightgbm"]
-        pairs = list(zip(trees, said[partner], strict=True))
+
+        def say(fold: _Fold) -> tuple[Array, Array, Array]:
+            fitted, here = self._fit(fold, replace(settings, seeds=BAG), ["lightgbm", partner])
+            bag = fitted["lightgbm"]
+            assert isinstance(bag, LightGBM)
+            first = replace(bag, boosters=bag.boosters[:1])
+            return first.margin(here), bag.margin(here), fitted[partner].margin(here)
+
+        one, many, simple = zip(*self._each(say), strict=True)
+        losses = _mean(self._loss(one)), _mean(self._loss(many))
+        pays = losses[0] - losses[1] > PAYS * losses[0]
+        pairs = list(zip(many if pays else one, simple, strict=True))
         by_share = {w: _mean(self._loss([w * a + (1 - w) * b for a, b in pairs])) for w in SHARES}
         share = min(SHARES, key=lambda w: (by_share[w], abs(w - 0.5)))
-        found = {
-            "bag": {"1": one, str(BAG): many},
-            "blend": {str(w): v for w, v in by_share.items()},
-        }
+        bags = {"1": losses[0], str(BAG): losses[1]}
+        found = {"bag": bags, "blend": {str(w): v for w, v in by_share.items()}}
         return replace(settings, seeds=BAG if pays else 1, share=share), found
+
+    def _fit(
+        self, fold: _Fold, settings: Settings, names: Sequence[str]
+    ) -> tuple[dict[str, Candidate], pd.DataFrame]:
+        """Fit candidates on what a fold learns from; return them, and the inputs to judge by."""
+        fitted = fit_candidates(
+            self._X.iloc[fold.learn],
+            self._rows["churned"].iloc[fold.learn],
+            seed=self._config.model.seed,
+            kind=self._config.churn.kind,
+            names=names,
+            settings=settings,
+        )
+        return fitted, self._X.iloc[fold.judge]
+
+    def _each(self, say: Callable[[_Fold], Any]) -> list[Any]:
+        """Ask every fold; fits are single-threaded and independent."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(say, self._folds))
 
     def _loss(self, said: Sequence[Array]) -> Array:
         """Return each row's log loss once the fold's general level is put right.
@@ -254,65 +271,6 @@ class _Bench:
             p = np.clip(expit(margin + offset(margin, y)[0]), 1e-9, 1 - 1e-9)
             losses.append(-np.where(y == 1, np.log(p), np.log1p(-p)))
         return np.concatenate(losses)
-
-
-def _search(
-    bench: _Bench, config: Config, progress: Callable[..., None]
-) -> tuple[dict[str, Any], int]:
-    """Run the trials that the journal does not hold yet, and return the best of all."""
-    import optuna  # half a second to import, and only training needs it
-    from optuna.storages.journal import JournalFileBackend, JournalStorage
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    trials, seed = config.model.tuning_trials, config.model.seed
-    if not trials:
-        return dict(DEFAULTS), 0
-    JOURNALS.mkdir(parents=True, exist_ok=True)
-    name = bench.key()
-
-    def objective(trial: Any) -> float:
-        return _mean(bench.losses(_suggested(trial)))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of experimental features, none of which we choose
-        storage = JournalStorage(JournalFileBackend(str(JOURNALS / f"{name}.journal")))
-        study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
-        study.enqueue_trial(dict(DEFAULTS), skip_if_exists=True)
-        while (done := len(_complete(study))) < trials:
-            progress("tuning", done, trials)
-            # a sampler anew for each trial: going on after an interrupt suggests the same
-            study.sampler = optuna.samplers.TPESampler(seed=seed + done, constant_liar=False)
-            study.optimize(objective, n_trials=1, catch=(lgb.basic.LightGBMError,))
-            if len(_complete(study)) == done and len(study.trials) > 2 * trials:
-                raise ModelError(
-                    f"tuning: {len(study.trials) - done} of {len(study.trials)} trials failed. "
-                    "Set model.tuning_trials: 0 to train with the defaults."
-                )
-    every = _complete(study)[:trials]
-    best = min(every, key=lambda t: (t.value, t.number))
-    return dict(best.params), len(every)
-
-
-def _complete(study: Any) -> list[Any]:
-    return [t for t in study.trials if t.value is not None]
-
-
-def _suggested(trial: Any) -> dict[str, Any]:
-    return {
-        "num_iterations": trial.suggest_int("num_iterations", 200, 500, log=True),
-        "num_leaves": trial.suggest_int("num_leaves", 4, 40, log=True),
-        "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 20, 400, log=True),
-        "lambda_l2": trial.suggest_float("lambda_l2", 0.1, 100.0, log=True),
-        "feature_fraction": trial.suggest_float("feature_fraction", 0.1, 0.9),
-        "bagging_fraction": trial.suggest_float("bagging_fraction", 0.4, 0.9),
-    }
-
-
-def _gain(default: Array, best: Array, customers: NDArray[np.intp]) -> tuple[float, float]:
-    """Return the mean saving and its standard error, customers as clusters."""
-    saved = default - best
-    by_customer = np.bincount(customers, weights=saved - saved.mean())
-    return float(saved.mean()), float(np.sqrt((by_customer**2).sum()) / saved.size)
 
 
 def _mean(losses: Array) -> float:
