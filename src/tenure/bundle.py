@@ -245,7 +245,8 @@ class Bundle:
                 index=here.index, columns=["risk_band", *REASONS], dtype="object"
             )
             return nothing.assign(churn_probability=np.empty(0))
-        X, cutoff = self.inputs(here), here["cutoff"].iloc[0]
+        X = self.inputs(here)
+        cutoff = here["cutoff"].iloc[0] if "cutoff" in here else pd.NaT  # labels carry none
         explained = self.explain(X, None if pd.isna(cutoff) else cutoff.date())
         raised = explained.points.sum(axis=1).to_numpy() > 0
         words = reasons(explained.points, X, self.usual, self.columns, raised)

@@ -41,7 +41,7 @@ VALUES = [
 ]  # fmt: skip
 
 
-def subscriptions(n=500, seed=3, days=400):
+def subscriptions(n=900, seed=3, days=400):
     """Draw subscribers who leave the sooner the dearer; some upgrade, try, or fail to pay."""
     rng = np.random.default_rng(seed)
     rows = []

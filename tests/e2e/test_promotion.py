@@ -17,7 +17,7 @@ from tenure.train import train
 
 
 def with_calibration(config, kind):
-    return config.replace("cutoffs:", f"model: {{calibration: {kind}}}\ncutoffs:")
+    return config.replace("tuning_trials: 2", f"tuning_trials: 2, calibration: {kind}")
 
 
 def by_chance(customers=150):
@@ -36,7 +36,7 @@ def by_chance(customers=150):
 def world(tmp_path_factory, make_log, lay_out, config_text):
     """Five trainings: twice the same, a worse recipe, pure chance, and two months later."""
     folder = tmp_path_factory.mktemp("moves")
-    longer = make_log(days=300)
+    longer = make_log(seed=8, days=300)
     log = longer[longer["ts"] < "2025-08-29"]
     plain, worse = (with_calibration(config_text, kind) for kind in ("none", "isotonic"))
     more = plain.replace("count: 4", "count: 5")
@@ -218,7 +218,11 @@ def test_every_churn_figure_comes_again_from_the_run_alone(here, tmp_path, monke
     monkeypatch.chdir(tmp_path)  # neither the data nor the models are here
     told = json.loads(Path("metrics.json").read_text())["churn"]
     again = json.loads(json.dumps(churn_figures_again(Path()), default=str))
-    assert told.keys() - again.keys() == {"rows", "treated_rows", "promoted"}
+    # what took other labels, other fits, or the data themselves
+    assert told.keys() - again.keys() == {
+        "rows", "treated_rows", "promoted", "tuning", "base_rate_shift", "label_report",
+        "horizon_why",
+    }  # fmt: skip
     assert again == {k: told[k] for k in again}
     other = pd.read_parquet("backtest.parquet")
     other.loc[other["is_test"], "churned"] = 1 - other["churned"]
@@ -229,5 +233,8 @@ def test_every_churn_figure_comes_again_from_the_run_alone(here, tmp_path, monke
 def test_the_backtest_in_the_run_names_nobody(here):
     frame = pd.read_parquet("out/shop/backtest.parquet")
     assert pd.api.types.is_integer_dtype(frame["customer"])
-    assert not [c for c in frame if pd.api.types.is_string_dtype(frame[c])]
+    named = [c for c in frame if pd.api.types.is_string_dtype(frame[c])]
+    assert named == ["segment_frequency", "segment_activity"]
+    counts = {"1 purchase day", "2 to 3 purchase days", "4 or more purchase days"}
+    assert set(frame["segment_frequency"].dropna()) <= counts
     assert "customer_id" not in frame

@@ -319,7 +319,7 @@ def interval(lower, value=0.0):
         (-0.0050, -0.0049, 0.015, 0.51, False),  # 1 % of .5, and "above" means above
         (-0.0049, -0.0050, 0.015, 0.51, False),
         (-0.0049, -0.0049, 0.0151, 0.51, False),
-        (-0.0049, -0.0049, 0.015, 0.507, False),  # above .5, but not by twice the distance
+        (-0.0049, -0.0049, 0.015, 0.504, False),  # above .5, but not by half as much again
     ],
 )
 def test_the_gate_stands_exactly_where_defined(log_loss, auc, error, auc_lower, passed):

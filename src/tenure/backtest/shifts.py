@@ -137,6 +137,8 @@ def _by_cutoff(margins: pd.DataFrame, expected: Expected) -> list[dict[str, Any]
 def _sentence(report: Mapping[str, Any]) -> str:
     rates = [row["base_rate"] for row in report["by_cutoff"]]
     moved = f"From cutoff to cutoff the leaving rate went from {min(rates):.1%} to {max(rates):.1%}"
+    if len(rates) == 1:
+        return "One cutoff alone cannot show how the leaving rate moves between cutoffs."
     if "log_loss_before_tests" not in report:
         return f"{moved}; too few cutoffs lie before the test to learn how it moves."
     as_is, then = report["log_loss_before_tests"].values()

@@ -21,6 +21,8 @@ LOG_LOSS_MARGIN = 0.01
 """Share of the baseline's log loss that the model may be worse by."""
 AUC_MARGIN = 0.005
 CALIBRATION_TARGET = 0.015
+SIGNAL = 1.5
+"""Times the distance from an AUC to the lower end of its interval that .5 must lie below it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def gate(
     reasons = []
     signal = has_signal(model["auc"])
     if not signal:
-        reasons.append(f"no signal: AUC {_shown(model['auc'])} does not exclude .5")
+        reasons.append(f"no signal: AUC {_shown(model['auc'])} is not clearly above .5")
     reasons += inferior(baseline["log_loss"]["value"], log_loss_gain, auc_gain)
     error = model["expected_calibration_error"]
     target = max(CALIBRATION_TARGET, error["floor_p95"])
@@ -104,10 +106,11 @@ def inferior(
 def has_signal(auc: Estimate) -> bool:
     """Tell whether an AUC lies above chance by more than chance explains.
 
-    Twice the distance to the lower end of its 90 % interval must still lie above .5: 3.3 standard
-    errors. The lower end alone is above .5 for one of twenty models that know nothing.
+    One and a half times the distance to the lower end of its 90 % interval must still lie above
+    .5: 2.5 standard errors, one of 150 models that know nothing. The lower end alone lies above .5
+    for one of twenty.
     """
-    return bool(2 * auc["lower"] - auc["value"] > 0.5)
+    return bool(auc["value"] - SIGNAL * (auc["value"] - auc["lower"]) > 0.5)
 
 
 def _shown(estimate: Estimate) -> str:
