@@ -199,7 +199,9 @@ class Bundle:
         """Take the churn probability of each row apart, as of a day (None: nothing is dated)."""
         return explain(self.candidate, self.calibrator_at(day), X)
 
-    def score(self, matrix: pd.DataFrame, known: pd.Series) -> pd.DataFrame:
+    def score(
+        self, matrix: pd.DataFrame, known: pd.Series, explained: Explained | None = None
+    ) -> pd.DataFrame:
         """Score a feature matrix, one row a customer, in order of their ids.
 
         Parameters
@@ -209,6 +211,8 @@ class Bundle:
             status that `labels.beside` adds.
         known : Series
             The ids with any row before the cutoff, of who never bought too.
+        explained : Explained, optional
+            What `explain` says of the scored rows, where that is known already.
 
         Returns
         -------
@@ -229,7 +233,7 @@ class Bundle:
             },
             index=matrix.index,
         )
-        churn = self._churn(matrix[at_stake])
+        churn = self._churn(matrix[at_stake], explained)
         value = self._value(matrix, churn["churn_probability"].to_numpy(), at_stake)
         scored = people.join([churn[["churn_probability", "risk_band"]], value, churn[REASONS]])
         never = known[~known.isin(scored["customer_id"])]
@@ -239,7 +243,7 @@ class Bundle:
         every = every.astype(dict.fromkeys(["customer_id", "risk_band", *REASONS], "str"))
         return every.sort_values("customer_id", kind="stable", ignore_index=True)
 
-    def _churn(self, here: pd.DataFrame) -> pd.DataFrame:
+    def _churn(self, here: pd.DataFrame, explained: Explained | None) -> pd.DataFrame:
         if here.empty:  # LightGBM refuses to predict nothing
             nothing = pd.DataFrame(
                 index=here.index, columns=["risk_band", *REASONS], dtype="object"
@@ -247,7 +251,8 @@ class Bundle:
             return nothing.assign(churn_probability=np.empty(0))
         X = self.inputs(here)
         cutoff = here["cutoff"].iloc[0] if "cutoff" in here else pd.NaT  # labels carry none
-        explained = self.explain(X, None if pd.isna(cutoff) else cutoff.date())
+        if explained is None:
+            explained = self.explain(X, None if pd.isna(cutoff) else cutoff.date())
         raised = explained.points.sum(axis=1).to_numpy() > 0
         words = reasons(explained.points, X, self.usual, self.columns, raised)
         p = explained.probability

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tenure.backtest.shifts import measured_shifts
 from tenure.bundle import Bundle, Timing, described
 from tenure.config import Config
 from tenure.errors import DataError, ModelError
-from tenure.explain.points import drivers, explain
+from tenure.explain.points import Explained, drivers, explain
 from tenure.features.attributes import columns_of
 from tenure.labels.horizon import settled
 from tenure.models.btyd import PurchaseModel
@@ -166,8 +167,9 @@ def _write(
     config_file: Path,
 ) -> Trained:
     """Stage every file, log the run, move all files over at once, and only then promote."""
-    bundle, found = final.bundle, _drivers(final, ready, config)
-    scores = bundle.score(ready.today, ready.known)
+    bundle = final.bundle
+    found, explained = _drivers(final, ready, config)
+    scores = bundle.score(ready.today, ready.known, explained)
     html = page(metrics, found, scores, config, bundle.band_limits())
     boosters = final.lightgbm.to_json()["boosters"]
     with staged_folder(config.out) as folder:
@@ -235,16 +237,16 @@ def _final(
     if value is not None:
         timing, purchases, spend, notes = _value_models(ready.today, value)
     names = dict.fromkeys((churn.selected, "lightgbm"))
-    fitted = fit_candidates(
-        ready.X, ready.rows["churned"], seed=config.model.seed, kind=config.churn.kind,
-        names=names, settings=churn.settings,
-    )  # fmt: skip
+    with ThreadPoolExecutor(2) as pool:  # both are single-threaded, and the longest steps left
+        moves = pool.submit(_shifts, ready, churn, config)
+        fitted = fit_candidates(
+            ready.X, ready.rows["churned"], seed=config.model.seed, kind=config.churn.kind,
+            names=names, settings=churn.settings,
+        )  # fmt: skip
+        shifts = moves.result()
     calibrators = {
         name: calibrate(name, churn.margins, ready.days, ready.as_of, config) for name in names
     }
-    shifts = dict[str, Shift]()
-    if churn.shift["corrected"]:
-        shifts = measured_shifts(ready.X, ready.rows, config, churn.settings)
     bundle = Bundle(
         candidate=fitted[churn.selected],
         calibrator=calibrators[churn.selected],
@@ -264,6 +266,13 @@ def _final(
     )
     here = shifts.get("lightgbm", NO_SHIFT).at(ready.as_of)
     return _Final(bundle, fitted["lightgbm"], replace(calibrators["lightgbm"], shift=here), notes)
+
+
+def _shifts(ready: Population, churn: churn_backtest.Backtest, config: Config) -> dict[str, Shift]:
+    """Measure how far cutoffs lie from one another; nothing where that is not corrected."""
+    if not churn.shift["corrected"]:
+        return {}
+    return measured_shifts(ready.X, ready.rows, config, churn.settings)
 
 
 def _value_models(
@@ -288,16 +297,22 @@ def _usual(ready: Population) -> dict[str, float]:
     return {str(c): float(value) for c, value in ready.X[newest].median().items()}
 
 
-def _drivers(final: _Final, ready: Population, config: Config) -> dict[str, Any]:
-    """Explain the customers of today by the registered model; by LightGBM if it has one input."""
+def _drivers(
+    final: _Final, ready: Population, config: Config
+) -> tuple[dict[str, Any], Explained | None]:
+    """Explain the customers of today by the registered model; by LightGBM if it has one input.
+
+    Returned beside it: what the registered model says of those customers, if there are any.
+    """
     bundle = final.bundle
     here = ready.today[labels.statuses(ready.today, config.churn) == "scored"]
     X = ready.X if here.empty else bundle.inputs(here)  # nobody at stake: the training rows
     model, explained = bundle.candidate, bundle.explain(X, ready.as_of)
+    today = None if here.empty else explained
     if explained.log_odds.shape[1] < 2:  # a model of one number has no drivers to tell apart
         model = final.lightgbm
         explained = explain(model, final.lightgbm_calibrator, X)
-    return {
+    found = {
         "as_of": None if ready.as_of is None else str(ready.as_of),
         "customers": len(X),
         "unit": "points of churn probability (1 point = 0.01)",
@@ -308,3 +323,4 @@ def _drivers(final: _Final, ready: Population, config: Config) -> dict[str, Any]
         "note": "What goes together with leaving in this model; association, not proof of cause.",
         "factors": drivers(explained, X, bundle.columns),
     }
+    return found, today

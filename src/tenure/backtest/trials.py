@@ -93,7 +93,7 @@ def _complete(study: Any) -> list[Any]:
 
 def _suggested(trial: Any) -> dict[str, Any]:
     return {
-        "num_iterations": trial.suggest_int("num_iterations", 200, 500, log=True),
+        "num_iterations": trial.suggest_int("num_iterations", 120, 300, log=True),
         "num_leaves": trial.suggest_int("num_leaves", 4, 40, log=True),
         "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 20, 400, log=True),
         "lambda_l2": trial.suggest_float("lambda_l2", 0.1, 100.0, log=True),

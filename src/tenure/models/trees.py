@@ -24,7 +24,7 @@ since it stands in the model text: a checksum should not depend on the machine."
 
 PARAMETERS: Mapping[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.03,
+    "learning_rate": 0.05,
     "num_leaves": 15,
     "min_data_in_leaf": 50,
     "lambda_l2": 10.0,
@@ -38,7 +38,7 @@ PARAMETERS: Mapping[str, Any] = {
     "num_threads": THREADS,
     "verbosity": -1,
 }
-ROUNDS = 250
+ROUNDS = 150
 MONOTONE_METHOD = "intermediate"
 
 
