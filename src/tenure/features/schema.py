@@ -9,19 +9,7 @@ from typing import Any
 import ibis
 
 from tenure.contract import TABLES
-from tenure.features import (  # noqa: F401  (importing registers the features)
-    contact,
-    deliveries,
-    effort,
-    events,
-    interactions,
-    profile,
-    rfm,
-    subscriptions,
-    surveys,
-    transactions,
-    treatments,
-)
+from tenure.features import profile
 from tenure.features.spec import COMBINED, FEATURES, VIEWS, Combined, Feature, Window, column_name
 
 __all__ = ["OTHER", "Column", "Schema"]
