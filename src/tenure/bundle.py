@@ -3,137 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 
 from tenure.config import ChurnConfig, ClvConfig
-from tenure.errors import ModelError
 from tenure.explain.points import Explained, explain
 from tenure.explain.reasons import REASONS, reasons
-from tenure.features.attributes import columns_of
 from tenure.features.schema import Column, Schema
+from tenure.inputs import Timing, described, inputs
 from tenure.labels import statuses
 from tenure.models.btyd import PurchaseModel, p_alive
 from tenure.models.calibration import Calibrator
-from tenure.models.candidate import BTYD, KAPLAN_MEIER, LARGEST_LOG_ODDS, SBG, Candidate
+from tenure.models.candidate import Candidate
 from tenure.models.predictive import Leaving
-from tenure.models.purchases import expected_purchases, log_odds_no_purchase
+from tenure.models.purchases import expected_purchases
 from tenure.models.recipe import Recipe
 from tenure.models.shift import Shift
-from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel, spend_per_purchase
 from tenure.value import clv, combine, conditional_values, interval, value_at_risk
 
-__all__ = ["Bundle", "Timing", "described", "inputs", "timing_says"]
-
-Timing = PurchaseModel | SpellTiming
+__all__ = ["Bundle"]
 
 DAY_TYPE = "datetime64[us]"
-AGE = "subscription_age_days"
-ALIVE, EXPECTED = "btyd_p_alive", "btyd_expected_purchases"
-
-ADDED: Mapping[str, tuple[Column, ...]] = {
-    "inactivity": (
-        Column(
-            BTYD, BTYD, None, None, "log-odds", "engagement",
-            "Chance of staying away, by the rhythm of past purchases", 1,
-        ),
-        Column(
-            ALIVE, ALIVE, None, None, "share", "engagement",
-            "Chance of still being a customer, by the rhythm of past purchases", -1,
-        ),
-        Column(
-            EXPECTED, EXPECTED, None, None, "count", "engagement",
-            "Purchases expected within the horizon, by the rhythm of past purchases", -1,
-        ),
-    ),
-    "subscription": (
-        Column(
-            KAPLAN_MEIER, KAPLAN_MEIER, None, None, "log-odds", "lifecycle",
-            "Chance of ending, of subscriptions of that age", 1,
-        ),
-        Column(
-            SBG, SBG, None, None, "log-odds", "lifecycle",
-            "Chance of ending, by how loyal those become who stay", 1,
-        ),
-    ),
-    "label": (),
-}  # fmt: skip
-"""What each kind's models see beside the features."""
-
-
-def inputs(
-    matrix: pd.DataFrame, schema: Schema, timing: Timing | None, churn: ChurnConfig
-) -> pd.DataFrame:
-    """Return what churn models see: the features, and in log-odds what timing alone says.
-
-    Parameters
-    ----------
-    matrix : DataFrame
-        From `features`.
-    schema : Schema
-        The features.
-    timing : Timing or None
-        MBG/NBD of purchases, or how long subscriptions last; None says nothing.
-    churn : ChurnConfig
-        The question.
-
-    Raises
-    ------
-    ModelError
-        If the matrix lacks features of the schema.
-    """
-    names = [c.name for c in columns_of(schema)]
-    absent = [n for n in names if n not in matrix.columns]
-    if absent:
-        raise ModelError(
-            f"features: {len(absent)} of the {len(names)} columns the model was trained with are "
-            f"missing: {', '.join(map(repr, absent[:5]))}. Score data with the columns it was "
-            "trained on, or train again."
-        )
-    return matrix[names].assign(**timing_says(matrix, timing, churn))
-
-
-def timing_says(
-    matrix: pd.DataFrame, timing: Timing | None, churn: ChurnConfig
-) -> dict[str, np.ndarray]:
-    """Return what timing alone says: leaving in log-odds, and of purchases what is behind it."""
-    if churn.kind == "label":
-        return {}
-    if churn.kind == "inactivity":
-        if not isinstance(timing, PurchaseModel) or matrix.empty:
-            nothing = np.full(len(matrix), np.nan)
-            return {BTYD: np.zeros(len(matrix)), ALIVE: nothing, EXPECTED: nothing}
-        x, t_x, T = (matrix[c].to_numpy() for c in ("frequency", "recency", "T"))
-        odds = log_odds_no_purchase(timing, x, t_x, T, churn.horizon_days, churn.gap_days)
-        return {
-            BTYD: _bounded(odds),
-            ALIVE: p_alive(timing, x, t_x, T),
-            EXPECTED: expected_purchases(timing, x, t_x, T, churn.horizon_days),
-        }
-    if not isinstance(timing, SpellTiming):
-        return {name: np.full(len(matrix), np.nan) for name in (KAPLAN_MEIER, SBG)}
-    age = matrix[AGE].to_numpy(dtype=np.float64)
-    window = churn.horizon_days, churn.gap_days
-    chances = {
-        KAPLAN_MEIER: timing.kaplan_meier.p_end(age, *window),
-        SBG: timing.sbg.p_end(age, *window),
-    }
-    return {k: _bounded(logit(np.clip(p, 1e-9, 1 - 1e-9))) for k, p in chances.items()}
-
-
-def _bounded(log_odds: np.ndarray) -> np.ndarray:
-    return np.asarray(np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
-
-
-def described(schema: Schema, churn: ChurnConfig) -> dict[str, Column]:
-    """Say what each input of the churn models is."""
-    return {c.name: c for c in (*columns_of(schema), *ADDED[churn.kind])}
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import pandas as pd
 from tenure import cutoffs, labels
 from tenure.backtest import value
 from tenure.backtest.classes import check_classes
-from tenure.bundle import Timing, inputs
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.features.attributes import people_matrix, plan_people
 from tenure.features.matrix import build, plan_schema
 from tenure.features.schema import Schema
+from tenure.inputs import Timing, inputs
 from tenure.models.clv import fit_purchases
 from tenure.models.spells import fit_spells
 from tenure.sources import Sources

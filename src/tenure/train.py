@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,17 @@ from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
-from tenure.backtest.calibrating import calibrate
 from tenure.backtest.champion import Meeting, meet
 from tenure.backtest.record import record
-from tenure.backtest.shifts import measured_shifts
-from tenure.bundle import Bundle, Timing, described
 from tenure.config import Config
-from tenure.errors import DataError, ModelError
+from tenure.errors import ModelError
 from tenure.explain.points import Explained, drivers, explain
 from tenure.features.attributes import columns_of
+from tenure.inputs import described
 from tenure.labels.horizon import settled
-from tenure.models.btyd import PurchaseModel
-from tenure.models.calibration import Calibrator
-from tenure.models.candidate import Candidate
-from tenure.models.churn import fit_candidates
-from tenure.models.clv import fit_purchases, fit_spend
-from tenure.models.recipe import recipe
-from tenure.models.shift import NO_SHIFT, Shift
-from tenure.models.spend import SpendModel
 from tenure.outputs import check_writable, staged_folder, write_table
-from tenure.population import RFM, Population, prepare
+from tenure.population import Population, prepare
+from tenure.refit import Refitted, refit
 from tenure.report.page import page
 from tenure.report.summary import summary
 from tenure.sources import Sources, load
@@ -120,7 +110,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
                 ready.matrix, ready.after, ready.origins, config, ready.value_days
             )
         progress("fitting the final models")
-        final = _final(ready, churn, value, config)
+        final = refit(ready, churn, value, config)
         metrics = {
             "project": config.project,
             "run_id": tracking.run_id,
@@ -159,7 +149,7 @@ def _meet_champion(
 def _write(
     metrics: dict[str, Any],
     said: pd.DataFrame,
-    final: _Final,
+    final: Refitted,
     ready: Population,
     sources: Sources,
     tracking: Tracking,
@@ -216,89 +206,8 @@ def _finish(metrics: dict[str, Any], tracking: Tracking, config: Config) -> None
         results.write_json(config.out / "metrics.json", metrics)
 
 
-@dataclass(frozen=True)
-class _Final:
-    """The models refitted on everything; the figures are those of the procedure."""
-
-    bundle: Bundle
-    lightgbm: Candidate
-    lightgbm_calibrator: Calibrator
-    notes: list[str]
-
-
-def _final(
-    ready: Population,
-    churn: churn_backtest.Backtest,
-    value: value_backtest.ValueBacktest | None,
-    config: Config,
-) -> _Final:
-    timing: Timing | None = ready.timing
-    purchases, spend, notes = None, None, list[str]()
-    if value is not None:
-        timing, purchases, spend, notes = _value_models(ready.today, value)
-    names = dict.fromkeys((churn.selected, "lightgbm"))
-    with ThreadPoolExecutor(2) as pool:  # both are single-threaded, and the longest steps left
-        moves = pool.submit(_shifts, ready, churn, config)
-        fitted = fit_candidates(
-            ready.X, ready.rows["churned"], seed=config.model.seed, kind=config.churn.kind,
-            names=names, settings=churn.settings,
-        )  # fmt: skip
-        shifts = moves.result()
-    calibrators = {
-        name: calibrate(name, churn.margins, ready.days, ready.as_of, config) for name in names
-    }
-    bundle = Bundle(
-        candidate=fitted[churn.selected],
-        calibrator=calibrators[churn.selected],
-        shift=shifts.get(churn.selected, NO_SHIFT),
-        timing=timing,
-        purchases=purchases,
-        spend=spend,
-        schema=ready.schema,
-        churn=config.churn,
-        clv=config.clv,
-        timezone=config.timezone,
-        currency=config.currency,
-        usual=_usual(ready),
-        base_rate=float(ready.rows["churned"].mean()),
-        trained_until=ready.as_of,
-        recipe=recipe(churn.selected, churn.settings, ready.X.columns, config.model.calibration),
-    )
-    here = shifts.get("lightgbm", NO_SHIFT).at(ready.as_of)
-    return _Final(bundle, fitted["lightgbm"], replace(calibrators["lightgbm"], shift=here), notes)
-
-
-def _shifts(ready: Population, churn: churn_backtest.Backtest, config: Config) -> dict[str, Shift]:
-    """Measure how far cutoffs lie from one another; nothing where that is not corrected."""
-    if not churn.shift["corrected"]:
-        return {}
-    return measured_shifts(ready.X, ready.rows, config, churn.settings)
-
-
-def _value_models(
-    today: pd.DataFrame, value: value_backtest.ValueBacktest
-) -> tuple[PurchaseModel | None, PurchaseModel | None, SpendModel | None, list[str]]:
-    """Fit purchase timing, the family chosen for value, and spend; none of what data refuse."""
-    timing = purchases = spend = None
-    try:
-        timing = purchases = fit_purchases(today[RFM], "mbg_nbd")
-        if value.family != "mbg_nbd":
-            purchases = fit_purchases(today[RFM], value.family)
-        spend = fit_spend(today["frequency"], today["monetary_value"])
-    except DataError as fault:
-        return timing, purchases, spend, [f"Value is declined: {fault}"]
-    return timing, purchases, spend, [*purchases.warnings, *spend.warnings]
-
-
-def _usual(ready: Population) -> dict[str, float]:
-    """Return each input's median among the eligible customers of the newest cutoff."""
-    dates = ready.rows["cutoff"]
-    newest = ((dates == dates.max()) | dates.isna()).to_numpy()
-    return {str(c): float(value) for c, value in ready.X[newest].median().items()}
-
-
 def _drivers(
-    final: _Final, ready: Population, config: Config
+    final: Refitted, ready: Population, config: Config
 ) -> tuple[dict[str, Any], Explained | None]:
     """Explain the customers of today by the registered model; by LightGBM if it has one input.
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tenure.bundle import Bundle, inputs
+from tenure.bundle import Bundle
 from tenure.config import ChurnConfig, ClvConfig
 from tenure.features.schema import Schema
+from tenure.inputs import inputs
 from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import fit
 from tenure.models.churn import fit_candidates

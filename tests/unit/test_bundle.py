@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from tenure.bundle import inputs
 from tenure.errors import ModelError
+from tenure.inputs import inputs
 from tenure.models.predictive import Leaving
 from tenure.value import interval
 

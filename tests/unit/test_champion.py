@@ -12,8 +12,8 @@ from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds
 from tenure.backtest.champion import meet
 from tenure.backtest.rerun import rerun
-from tenure.bundle import inputs
 from tenure.config import Config
+from tenure.inputs import inputs
 from tenure.models.recipe import Recipe, recipe
 from tenure.models.trees import Settings
 from tenure.results import churn_figures

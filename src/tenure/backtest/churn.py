@@ -206,7 +206,8 @@ def _afforded(
 ) -> list[str]:
     words = (
         f"{len(days)} cutoffs from {days[0]} to {days[-1]}; the newest {len(origins)} with enough "
-        f"complete labels before them were predicted, and {len(tests)} of these are the test."
+        f"complete labels before them were predicted, and {len(tests)} of these are the test. "
+        "The figures are those of this procedure; the registered model is refitted on all rows."
     )
     if len(tests) < MOST_TESTS:
         words += (

@@ -20,10 +20,10 @@ from scipy.special import expit
 
 from tenure import labels
 from tenure.backtest.classes import LEAST_RARER
-from tenure.bundle import Timing, timing_says
 from tenure.config import ChurnConfig, Config
 from tenure.cutoffs import MOST_TESTS, complete_for
 from tenure.evaluation.bootstrap import Metrics, Rows, estimates
+from tenure.inputs import Timing, timing_says
 from tenure.models.churn import ROSTERS
 from tenure.models.logistic import RFM, SUBSCRIPTION
 

@@ -144,7 +144,18 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
         *(f"  {sentence}" for sentence in came_true(churn)),
         *(f"  {line}" for line in basis(churn["campaign"], scale)),
     ]
-    return [*lines, *_gains(churn, scale)]
+    return [*lines, *_gains(churn, scale), *_directions(churn)]
+
+
+def _directions(churn: dict[str, Any]) -> list[str]:
+    """Tell what it costs that features act in their direction only, where that was asked for."""
+    cost = churn["monotone_cost"]
+    if cost is None:
+        return []
+    return [
+        "  model.monotone costs LightGBM (below 0 it helps): "
+        f"{_estimate(cost['log_loss'], 4)} log loss, {_estimate(cost['auc'], 3)} AUC"
+    ]
 
 
 def _gains(churn: dict[str, Any], scale: Scale) -> list[str]:
