@@ -81,24 +81,61 @@ def test_folds_keep_the_embargo():
         assert newest + pd.Timedelta(days=30) <= pd.Timestamp(fold.cutoff)
 
 
-def test_an_interrupted_search_ends_like_one_that_was_not(journals, monkeypatch):
+@pytest.mark.parametrize("at", [1, 3])
+def test_an_interrupted_search_ends_like_one_that_was_not(journals, monkeypatch, at):
     X, rows = panel()
-    whole = tuned(X, rows, tuning_trials=5)
+    whole = tuned(X, rows, tuning_trials=4)
     for file in journals.iterdir():
         file.unlink()
     real, calls = trials._suggested, []
 
     def stopping(trial):
         calls.append(trial.number)
-        if len(calls) == 3:
+        asked = real(trial)
+        if len(calls) == at:
             raise KeyboardInterrupt
-        return real(trial)
+        return asked
 
     monkeypatch.setattr(trials, "_suggested", stopping)
     with pytest.raises(KeyboardInterrupt):
-        tuned(X, rows, tuning_trials=5)
-    assert tuned(X, rows, tuning_trials=5) == whole
-    assert len(calls) == 6  # two kept, one interrupted, three more
+        tuned(X, rows, tuning_trials=4)
+    assert tuned(X, rows, tuning_trials=4) == whole
+    assert len(calls) == 5  # one of them interrupted
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda p: p.write_bytes(p.read_bytes()[:-10]),
+        lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),
+        lambda p: p.write_bytes(b"\x00\xff garbage"),
+        lambda p: p.write_text('{"a": 1}\n'),
+        lambda p: p.write_text("[]\n"),
+        lambda p: p.write_bytes(b""),
+    ],
+)
+def test_a_broken_journal_is_begun_anew(journals, harm):
+    X, rows = panel()
+    whole = tuned(X, rows, tuning_trials=2)
+    (journal,) = journals.glob("*.journal")
+    harm(journal)
+    assert tuned(X, rows, tuning_trials=2) == whole
+    assert tuned(X, rows, tuning_trials=2) == whole
+
+
+def test_one_failing_trial_does_not_end_the_search(monkeypatch):
+    X, rows = panel()
+    real, calls = trials._suggested, []
+
+    def failing_once(trial):
+        calls.append(real(trial))
+        if len(calls) == 2:
+            raise trials.lgb.basic.LightGBMError("no")
+        return calls[-1]
+
+    monkeypatch.setattr(trials, "_suggested", failing_once)
+    assert tuned(X, rows, tuning_trials=3).report["trials"] == 3
+    assert calls[1] != calls[2]
 
 
 def test_finished_trials_are_not_run_again(monkeypatch):
@@ -121,6 +158,7 @@ def test_no_trials_leave_the_defaults(journals):
     done = tuned(X, rows, tuning_trials=0)
     assert done.settings.parameters == {}
     assert not done.report["adopted"]
+    assert "Tuning: none, as model.tuning_trials says." in done.report["sentence"]
     assert not journals.exists()
 
 
@@ -137,6 +175,7 @@ def test_only_what_beats_the_defaults_by_its_error_is_taken(monkeypatch):
     done = tuned(X, rows, tuning_trials=1)
     assert done.report["gain"]["value"] < 0
     assert done.settings.parameters == {}
+    assert "are worse than the defaults by 0." in done.report["sentence"]
     monkeypatch.setattr(tuning, "DEFAULTS", poor)
     good = {**poor, "num_iterations": 100}
     monkeypatch.setattr(tuning, "search", lambda *_: (good, 1))

@@ -19,6 +19,7 @@ from tenure.models.trees import PARAMETERS, ROUNDS
 __all__ = ["DEFAULTS", "search"]
 
 JOURNALS = Path("mlruns") / "tuning"
+FAILED = "failed"
 
 DEFAULTS: Mapping[str, Any] = {
     "num_iterations": ROUNDS,
@@ -56,35 +57,68 @@ def search(
     ModelError
         If the trials fail.
     """
-    import optuna  # half a second to import, and only training needs it
-    from optuna.storages.journal import JournalFileBackend, JournalStorage
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if not trials:
         return dict(DEFAULTS), 0
+    import optuna  # half a second to import, and only training needs it
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     JOURNALS.mkdir(parents=True, exist_ok=True)
 
     def objective(trial: Any) -> float:
-        return loss(_suggested(trial))
+        try:
+            return loss(_suggested(trial))
+        except lgb.basic.LightGBMError:
+            trial.set_user_attr(FAILED, True)  # by itself, not by an interrupt
+            raise
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of experimental features, none of which we choose
-        storage = JournalStorage(JournalFileBackend(str(JOURNALS / f"{name}.journal")))
-        study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
-        study.enqueue_trial(dict(DEFAULTS), skip_if_exists=True)
-        while (done := len(_complete(study))) < trials:
-            progress("tuning", done, trials)
+        study = _opened(name)
+        while len(_complete(study)) < trials:
+            finished = [t for t in study.trials if t.value is not None or _has_failed(t)]
+            progress("tuning", len(_complete(study)), trials)
             # a sampler anew for each trial: going on after an interrupt suggests the same
-            study.sampler = optuna.samplers.TPESampler(seed=seed + done, constant_liar=False)
+            study.sampler = optuna.samplers.TPESampler(
+                seed=seed + len(finished), constant_liar=False
+            )
+            if not finished and not any(t.state.name == "WAITING" for t in study.trials):
+                study.enqueue_trial(dict(DEFAULTS))
             study.optimize(objective, n_trials=1, catch=(lgb.basic.LightGBMError,))
-            if len(_complete(study)) == done and len(study.trials) > 2 * trials:
+            failed = sum(map(_has_failed, study.trials))
+            if failed > trials:
                 raise ModelError(
-                    f"tuning: {len(study.trials) - done} of {len(study.trials)} trials failed. "
-                    "Set model.tuning_trials: 0 to train with the defaults."
+                    f"tuning: {failed} of {len(study.trials)} trials failed. Set "
+                    "model.tuning_trials: 0 to train with the defaults."
                 )
     every = _complete(study)[:trials]
     best = min(every, key=lambda t: (t.value, t.number))
     return dict(best.params), len(every)
+
+
+def _opened(name: str) -> Any:
+    """Open the journal; one that cannot be read is begun anew: it only saves work."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    path = JOURNALS / f"{name}.journal"
+    for again in (False, True):
+        try:
+            if path.exists() and not path.read_bytes().endswith(b"\n"):
+                raise ValueError("its last line was cut off, and would swallow the next")
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+        except (ValueError, KeyError, TypeError, AssertionError):
+            if again:
+                raise ModelError(f"{path}: cannot be read or begun anew. Remove it.") from None
+            path.unlink(missing_ok=True)
+        else:
+            return study
+    raise AssertionError("unreachable")
+
+
+def _has_failed(trial: Any) -> bool:
+    """Tell a trial that failed by itself from one that was interrupted."""
+    return bool(trial.user_attrs.get(FAILED))
 
 
 def _complete(study: Any) -> list[Any]:

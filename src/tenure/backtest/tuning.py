@@ -84,9 +84,9 @@ def tune(
 ) -> Tuned:
     """Search LightGBM's parameters, then the size of its bag and its share of the blend.
 
-    The search learns from samples. What suits a sample need not suit all rows, so the best settings
-    then meet the defaults with every row there is; those that are not better by one standard
-    error (paired, customers as clusters) are not taken.
+    The search learns from samples. What suits a sample need not suit all rows, so all that follows
+    learns from every row there is: the best settings meet the defaults, and are taken if they are
+    better by one standard error (paired, customers as clusters); then bag and share.
 
     Parameters
     ----------
@@ -117,12 +117,11 @@ def tune(
         lambda asked: _mean(bench.losses(asked)), bench.key(), config.model.tuning_trials,
         config.model.seed, progress,
     )  # fmt: skip
-    progress("tuning: the best against the defaults")
-    gain, error = _probe(_Bench(X, rows, _probes(folds), config, settings), best)
-    adopted = gain > error
+    progress("tuning: with every row")
+    whole = _Bench(X, rows, _probes(folds), config, settings)
+    adopted, (gain, error) = _adopt(whole, best)
     chosen = replace(settings, parameters=best if adopted else {})
-    progress("tuning: bag and blend")
-    chosen, extras = bench.bag_and_share(chosen)
+    chosen, extras = whole.bag_and_share(chosen, may_bag=_whole(folds))
     report = {
         "trials": done,
         "rows": {name: int(max(len(getattr(f, name)) for f in folds)) for name in ROWS},
@@ -137,12 +136,20 @@ def tune(
 
 
 def _sentence(report: Mapping[str, Any]) -> str:
-    gain = f"{report['gain']['value']:.4f} ± {report['gain']['standard_error']:.4f} log loss"
-    verdict = "were taken" if report["adopted"] else "were not taken (not above its error)"
-    bag = f"is the average of {report['seeds']} boosters" if report["seeds"] > 1 else "stays single"
+    share = f"LightGBM makes {report['share']:.0%} of the blend"
+    if report["seeds"] > 1:
+        share = share.replace("LightGBM", f"LightGBM, the average of {report['seeds']} boosters,")
+    if not report["trials"]:
+        return f"Tuning: none, as model.tuning_trials says. {share}."
+    gain, error = report["gain"]["value"], report["gain"]["standard_error"]
+    size = f"by {abs(gain):.4f} log loss (standard error {error:.4f})"
+    verdict = "were the defaults, which stay"
+    if gain:
+        verdict = f"are {'better' if gain > 0 else 'worse'} than the defaults {size} and were "
+        verdict += "taken" if report["adopted"] else "not taken"
     return (
-        f"Tuning: {report['trials']} trials on cutoffs before the test; the best settings save "
-        f"{gain} and {verdict}. LightGBM {bag} and makes {report['share']:.0%} of the blend."
+        f"Tuning: the best of {report['trials']} trials on cutoffs before the test {verdict}. "
+        f"{share}."
     )
 
 
@@ -175,13 +182,14 @@ def _whole(folds: Sequence[_Fold]) -> bool:
     return all(len(fold.learn) == len(fold.every) for fold in folds)
 
 
-def _probe(bench: _Bench, best: Mapping[str, Any]) -> tuple[float, float]:
-    """Return what the best settings save against the defaults, and its standard error."""
+def _adopt(bench: _Bench, best: Mapping[str, Any]) -> tuple[bool, tuple[float, float]]:
+    """Tell whether settings beat the defaults; what they save, and its standard error."""
     if dict(best) == DEFAULTS:
-        return 0.0, 0.0
+        return False, (0.0, 0.0)
     saved = bench.losses(DEFAULTS) - bench.losses(best)
     by_customer = np.bincount(bench.customers, weights=saved - saved.mean())
-    return float(saved.mean()), float(np.sqrt((by_customer**2).sum()) / saved.size)
+    gain, error = float(saved.mean()), float(np.sqrt((by_customer**2).sum()) / saved.size)
+    return gain > error, (gain, error)
 
 
 def _rarer(churned: NDArray[Any]) -> int:
@@ -189,7 +197,7 @@ def _rarer(churned: NDArray[Any]) -> int:
 
 
 class _Bench:
-    """The folds, binned once, on which every trial is judged."""
+    """The folds on which settings are judged."""
 
     def __init__(
         self,
@@ -208,7 +216,7 @@ class _Bench:
     def key(self) -> str:
         """Name what the trials depend on: rows, labels, folds, settings, seed, library."""
         sha = hashlib.sha256(repr((lgb.__version__, self._config.model.seed)).encode())
-        sha.update(repr((self._settings, tuple(self._X.columns), PARAMETERS)).encode())
+        sha.update(repr((self._settings, tuple(self._X.columns), PARAMETERS, DEFAULTS)).encode())
         for fold in self._folds:
             for part in (fold.learn, fold.judge):
                 sha.update(self._X.iloc[part].to_numpy(dtype=np.float64).tobytes())
@@ -225,12 +233,13 @@ class _Bench:
 
         return self._loss(self._each(say))
 
-    def bag_and_share(self, settings: Settings) -> tuple[Settings, dict[str, Any]]:
+    def bag_and_share(self, settings: Settings, may_bag: bool) -> tuple[Settings, dict[str, Any]]:
         """Decide on the bag, then on the blend's share, by the same folds."""
         partner = ROSTERS[self._config.churn.kind].partner
+        seeds = BAG if may_bag else 1
 
         def say(fold: _Fold) -> tuple[Array, Array, Array]:
-            fitted, here = self._fit(fold, replace(settings, seeds=BAG), ["lightgbm", partner])
+            fitted, here = self._fit(fold, replace(settings, seeds=seeds), ["lightgbm", partner])
             bag = fitted["lightgbm"]
             assert isinstance(bag, LightGBM)
             first = replace(bag, boosters=bag.boosters[:1])
@@ -238,13 +247,13 @@ class _Bench:
 
         one, many, simple = zip(*self._each(say), strict=True)
         losses = _mean(self._loss(one)), _mean(self._loss(many))
-        pays = _whole(self._folds) and losses[0] - losses[1] > PAYS * losses[0]
+        pays = losses[0] - losses[1] > PAYS * losses[0]
         pairs = list(zip(many if pays else one, simple, strict=True))
         by_share = {w: _mean(self._loss([w * a + (1 - w) * b for a, b in pairs])) for w in SHARES}
         share = min(SHARES, key=lambda w: (by_share[w], abs(w - 0.5)))
-        bags = {"1": losses[0], str(BAG): losses[1]}
+        bags = {"1": losses[0], str(BAG): losses[1]} if may_bag else {}
         found = {"bag": bags, "blend": {str(w): v for w, v in by_share.items()}}
-        return replace(settings, seeds=BAG if pays else 1, share=share), found
+        return replace(settings, seeds=seeds if pays else 1, share=share), found
 
     def _fit(
         self, fold: _Fold, settings: Settings, names: Sequence[str]
