@@ -63,6 +63,8 @@ def _reason(why: str) -> str:
     line = " ".join(why.split())
     if not line:
         raise ConfigError("--why: say in a few words why; it is kept with the model.")
+    if line.encode(errors="replace").decode() != line:
+        raise ConfigError("--why: holds bytes that are no text in UTF-8; nothing was moved.")
     if len(line) > LONGEST_WHY:
         raise ConfigError(f"--why: {len(line):,} characters; use at most {LONGEST_WHY:,}.")
     return line

@@ -200,14 +200,19 @@ def with_lead(churn: Backtest, sources: Sources, ready: Population, config: Conf
 
 def _lead_time(churn: Backtest, config: Config) -> dict[str, Any]:
     if "lead_days" not in churn.test:
-        return {"why": sensitivity.no_report()["why"], "rates": []}
+        return {"why": "Nothing is dated, so no flag comes before anything.", "rates": []}
     until = f"a silence of {config.churn.horizon_days} days"
     return {
         "why": None,
         "unit": "days",
         "until": "the subscription ended" if config.churn.kind == "subscription" else until,
         "tests": [str(day) for day in churn.tests],
-        "rates": lead_time(churn.test, churn.said, seed=config.model.seed),
+        "rates": lead_time(
+            churn.test,
+            churn.said,
+            rule_calls=config.churn.kind == "inactivity",
+            seed=config.model.seed,
+        ),
     }
 
 

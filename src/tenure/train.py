@@ -196,7 +196,11 @@ def _finish(metrics: dict[str, Any], tracking: Tracking, config: Config) -> None
     if met["version"] is None:
         why = "the first version with signal"
     churn["promoted"] = tracking.finish(
-        metrics["model_version"], promote=promoted, over=met["version"], why=why
+        metrics["model_version"],
+        promote=promoted,
+        over=met["version"],
+        why=why,
+        signal=churn["gate"]["signal"],
     )
     if promoted and not churn["promoted"]:
         metrics["warnings"].append(

@@ -95,6 +95,30 @@ def test_a_rerun_in_folds_says_what_the_same_candidate_said(monkeypatch):
         np.testing.assert_array_equal(again, done.probabilities[name])
 
 
+def test_a_recipe_of_other_attributes_speaks_of_the_same_customers(monkeypatch):
+    """Folds go by rows that are equal; a recipe that sees fewer columns must not deal anew."""
+    monkeypatch.setattr(folds, "ROUNDS", ((None, 2),))
+    monkeypatch.setattr(folds, "FOLDS", 3)
+    monkeypatch.setattr(folds, "INNER", 2)
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=400), "b": rng.integers(0, 3, 400).astype(float)})
+    left = (rng.random(400) < 1 / (1 + np.exp(-3 * X["a"]))).astype(np.int8)
+    rows = pd.DataFrame(
+        {"customer_id": [f"c{i:03d}" for i in range(400)], "cutoff": pd.NaT, "churned": left}
+    ).assign(active=True)
+    labelled = Config(
+        project="p",
+        data={"tables": {"customers": {"path": "c.csv", "attributes": "all"}}},
+        churn={"kind": "label"},
+    )
+    done = folds.run(X, rows, labelled)
+    for columns in (["a"], ["b", "a"]):
+        made = recipe("logistic_attributes", Settings(), columns, "auto")
+        again = rerun(made, done, SimpleNamespace(X=X, rows=rows), labelled)
+        both = np.corrcoef(again, done.probabilities["logistic_attributes"])[0, 1]
+        assert both > 0.98
+
+
 def test_a_recipe_decides_trees_inputs_and_calibration(ready, done):
     few = Settings({"num_iterations": 3})
     fewer = recipe("lightgbm", few, ["recency", "frequency", "gone"], "none")

@@ -155,3 +155,20 @@ def test_a_subscription_leads_to_its_end(typed):
     assert dict(zip(names, np.nan_to_num(found, nan=-1).tolist(), strict=True)) == {
         "in the gap": -1, "later": -1, "leaves": 12, "not by choice": -1, "stays": -1,
     }  # fmt: skip
+
+
+def test_where_no_rule_calls_who_is_flagged_does_not_depend_on_what_came():
+    """Leavers of the cutoff's own day are flagged like everybody else."""
+    n = 400
+    left = np.arange(n) < 40
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{i:03d}" for i in range(n)],
+            "cutoff": pd.Timestamp("2025-01-01"),
+            "churned": left.astype(int),
+            "lead_days": np.where(left, np.where(np.arange(n) < 10, 0.0, 12.0), np.nan),
+        }
+    )
+    (everybody,) = lead_time(frame, np.full(n, 0.5), rates=(1.0,), rule_calls=False, seed=1)
+    assert everybody["flagged"] == n
+    assert everybody["false_flags"]["value"] == pytest.approx(0.9)

@@ -18,6 +18,7 @@ from tenure.audit.signals import alone, fades, marks
 from tenure.config import Config
 from tenure.errors import DataError, listing
 from tenure.features.attributes import columns_of
+from tenure.labels.horizon import settled
 from tenure.population import Population, prepare
 from tenure.sources import Sources, load
 
@@ -167,6 +168,7 @@ def leaks(
         proof = prove(config, progress=progress)
         proof = Finding(proof.text, proof.values | {"proven": True})
     with load(config) as sources:
+        config, _ = settled(config, sources)
         progress("building features for the audit")
         try:
             ready = prepare(sources, config)

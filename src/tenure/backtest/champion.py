@@ -102,6 +102,8 @@ def meet(
     if made.name not in ROSTERS[asked].names:
         why += f" Its candidate, {made.name}, is unknown to this version of tenure."
         return Meeting(version, "none", why, nothing)
+    if made.columns is not None and not set(made.columns) & set(ready.X.columns):
+        return Meeting(version, "none", f"{why} These data have none of its columns.", nothing)
     why += f" {_described(champion, ready)} went through the same backtest."
     return Meeting(version, "recipe rerun", why, rerun(made, churn, ready, config))
 

@@ -28,8 +28,8 @@ from tenure.models.trees import Settings
 
 __all__ = ["MOST_TESTS", "Backtest", "Steps", "asked_settings", "names_of", "run"]
 
-MOST_ORIGINS = 10
-"""The newest origins serve selection, calibration and test; older ones would cost time alone."""
+MOST_BEFORE = 5
+"""Origins complete by the first test; older ones would cost time for calibration alone."""
 
 Array = NDArray[np.float64]
 
@@ -125,8 +125,9 @@ def run(
             f"in the rows whose label is complete by the newest cutoff, {days[-1]}",
             config.churn.kind,
         )
-    origins = origins[-MOST_ORIGINS:]
     tests = tuple(origins[-MOST_TESTS:])
+    complete = complete_for(origins, tests[0], config.churn.complete_days)[-MOST_BEFORE:]
+    origins = [d for d in origins if not complete or d >= complete[0]]
     tuned = tune(
         X, rows, config, days=days, first_test=tests[0],
         settings=asked_settings(config, directions), progress=progress,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tenure.backtest.calibrating import cross_calibrated_losses, fit_calibrator
 from tenure.backtest.churn import Backtest, Steps, asked_settings, names_of
 from tenure.config import Config
+from tenure.errors import DataError
 from tenure.models.churn import ROSTERS, fit_candidates
 from tenure.models.trees import Settings
 
@@ -25,6 +26,7 @@ __all__ = ["assign", "equal_rows", "run"]
 
 FOLDS = 10
 INNER = 5
+FEWEST_KINDS = 3  # of customers: with fewer, some training part holds nobody to learn from
 ROUNDS = ((5_000, 3), (None, 2))  # up to so many rows, so many rounds
 
 Folds = NDArray[np.intp]
@@ -94,6 +96,11 @@ def run(
         Told what is being done, how much is done and of how much.
     """
     seed, group, settings = config.model.seed, equal_rows(X), asked_settings(config, directions)
+    if np.unique(group).size < FEWEST_KINDS:
+        raise DataError(
+            f"customers: their attributes tell only {np.unique(group).size} kinds of customers "
+            f"apart, and folds need at least {FEWEST_KINDS}. Declare more attributes."
+        )
     churned = rows["churned"].to_numpy()
     repeats = next(n for most, n in ROUNDS if most is None or len(rows) <= most)
     dealt = [assign(group, churned, FOLDS, (seed, 2, r)) for r in range(repeats)]
@@ -103,7 +110,7 @@ def run(
     def judge(repeat: int, fold: int) -> pd.DataFrame:
         here = dealt[repeat] == fold
         said = _probabilities(X, rows, group, ~here, here, config, settings)
-        told(f"fold {fold + 1} of {FOLDS}, round {repeat + 1} of {repeats}")
+        told(f"folds: {fold + 1} of {FOLDS}, round {repeat + 1} of {repeats}")
         return said.assign(repeat=repeat + 1)
 
     asked = [(r, k) for r in range(repeats) for k in np.unique(dealt[r])]

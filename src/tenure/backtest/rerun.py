@@ -51,7 +51,9 @@ def rerun(made: Recipe, churn: Backtest, ready: Labelled, config: Config) -> Arr
     asked = config.model_copy(update={"model": model})
     wanted = ready.X.columns if made.columns is None else made.columns
     X = ready.X[[c for c in wanted if c in ready.X.columns]]
-    return (_origins if churn.tests else _folds)(made, X, churn, ready.rows, asked)
+    if churn.tests:
+        return _origins(made, X, churn, ready.rows, asked)
+    return _folds(made, X, fold_backtest.equal_rows(ready.X), churn, ready.rows, asked)
 
 
 def _origins(
@@ -68,10 +70,18 @@ def _origins(
 
 
 def _folds(
-    made: Recipe, X: pd.DataFrame, churn: Backtest, rows: pd.DataFrame, config: Config
+    made: Recipe,
+    X: pd.DataFrame,
+    group: fold_backtest.Folds,
+    churn: Backtest,
+    rows: pd.DataFrame,
+    config: Config,
 ) -> Array:
-    """Predict each fold from the others, calibrated on folds within them, as the backtest does."""
-    group, seed, name = fold_backtest.equal_rows(X), config.model.seed, made.name
+    """Predict each fold from the others, calibrated on folds within them, as the backtest does.
+
+    The folds are those of the challenger (`group` tells its equal rows), whatever the recipe sees.
+    """
+    seed, name = config.model.seed, made.name
     churned = rows["churned"].to_numpy()
 
     def said(learn: Mask, here: Mask) -> pd.DataFrame:

@@ -136,7 +136,10 @@ def _by_cutoff(margins: pd.DataFrame, expected: Expected) -> list[dict[str, Any]
 
 def _sentence(report: Mapping[str, Any]) -> str:
     rates = [row["base_rate"] for row in report["by_cutoff"]]
-    moved = f"From cutoff to cutoff the leaving rate went from {min(rates):.1%} to {max(rates):.1%}"
+    moved = (
+        f"The leaving rate of the cutoffs lay between {min(rates):.1%} and {max(rates):.1%}, "
+        f"at the newest at {rates[-1]:.1%}"
+    )
     if len(rates) == 1:
         return "One cutoff alone cannot show how the leaving rate moves between cutoffs."
     if "log_loss_before_tests" not in report:
@@ -144,6 +147,6 @@ def _sentence(report: Mapping[str, Any]) -> str:
     as_is, then = report["log_loss_before_tests"].values()
     verdict = "so it is done" if report["corrected"] else "so it is not done"
     return (
-        f"{moved}. Correcting for how it moved before (seasons, slow changes) would have brought "
-        f"the mean log loss before the test from {as_is:.4f} to {then:.4f}, {verdict}."
+        f"{moved}. Expecting seasons and slow changes to go on would have brought the mean log "
+        f"loss before the test from {as_is:.4f} to {then:.4f}, {verdict}."
     )

@@ -243,11 +243,12 @@ def _total(
         ("value", drawn[1], said[1], "value_after"),
     ):
         expected, actual = float(each.sum()), float(late[column].sum())
-        lower, upper = (float(q) for q in np.quantile(futures, [0.05, 0.95]))
+        bounds = [*map(float, np.quantile(futures, [0.05, 0.95])), expected]
+        lower, upper = min(bounds), max(bounds)
         found[name] = {
             "expected": expected,
-            "lower": min(lower, expected),
-            "upper": max(upper, expected),
+            "lower": lower,
+            "upper": upper,
             "actual": actual,
             "inside": lower <= actual <= upper,
         }

@@ -47,6 +47,7 @@ def lead_time(
     probability: ArrayLike,
     *,
     rates: Sequence[float] = RATES,
+    rule_calls: bool = True,
     draws: int = DRAWS,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -61,12 +62,14 @@ def lead_time(
     frame : DataFrame
         One row a customer and cutoff: `customer_id`, `cutoff`, `churned`, and `lead_days` from
         `labels.lead_days`: of leavers, the days from the cutoff until the plain rule would have
-        called them lost (or their subscription ended). A row of 0 or less is not flagged: the rule
-        had called it already.
+        called them lost (or their subscription ended).
     probability : array-like
         Row for row, by the registered model.
     rates : sequence of float
         Shares to flag.
+    rule_calls : bool
+        Whether a row of 0 days or less is not flagged, since the plain rule had called it by then.
+        Where no rule calls (subscriptions), who is flagged may not depend on what came.
     draws, seed : int
         Of the bootstrap over the flagged customers; the flags themselves are held fixed.
 
@@ -80,7 +83,9 @@ def lead_time(
     said = frame[["customer_id", "cutoff", "churned", "lead_days"]].assign(
         p=np.asarray(probability, dtype=np.float64)
     )
-    said = said[~(said["lead_days"] <= 0)].sort_values(["cutoff", "customer_id"])
+    if rule_calls:
+        said = said[~(said["lead_days"] <= 0)]
+    said = said.sort_values(["cutoff", "customer_id"])
     return [_at_rate(said, rate, draws, seed) for rate in rates]
 
 

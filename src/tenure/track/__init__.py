@@ -124,7 +124,9 @@ class Tracking:
             )
         return str(registered.version)
 
-    def finish(self, version: str, *, promote: bool, over: str | None, why: str) -> bool:
+    def finish(
+        self, version: str, *, promote: bool, over: str | None, why: str, signal: bool = True
+    ) -> bool:
         """End the run well and make its version the champion, or else the challenger.
 
         Parameters
@@ -138,6 +140,8 @@ class Tracking:
             promoted: that one was not met.
         why : str
             Kept with the move.
+        signal : bool
+            Without it the version is not even the challenger.
 
         Returns
         -------
@@ -150,7 +154,7 @@ class Tracking:
             promote = promote and version_of(client, self._project, ALIAS) == over
             if promote:
                 move(client, self._project, version, "train", why)
-            else:
+            elif signal:
                 client.set_registered_model_alias(self._project, CHALLENGER, version)
         return promote
 
