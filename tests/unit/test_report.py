@@ -281,7 +281,7 @@ def test_value_not_judged_but_given(metrics, drivers, config):
         (
             lambda c: c["test"]["expected_calibration_error"].update(value=0.04),
             "Read the percentages as a ranking. On past dates they were 4.0 points off on "
-            "average, where at most 1.6 are allowed.",
+            "average, where at most 1.6 are allowed: in all ",
         ),
         (lambda c: c["gate"].update(reasons=["AUC: x"]), "A simple method may do better."),
         (lambda c: c.update(promoted=False), "This run was not put into use."),
@@ -330,7 +330,7 @@ def test_level_with_a_simple_method(metrics, drivers, config):
     for gain in metrics["churn"]["improvement_on_best_baseline"]["blend"].values():
         gain.update(value=0.0, lower=-0.001)
     text = Reader(page(metrics, drivers, customers(40), config, LIMITS)).text
-    assert "cannot be told apart from it" in text
+    assert "not every figure tells" in text
     assert "In money" not in text
     metrics["churn"]["as_good"] = {"profit": ["logistic_rfm", "base_rate"]}
     metrics["churn"]["baselines"]["base_rate"]["profit"]["value"] = 950.0

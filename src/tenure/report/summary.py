@@ -123,7 +123,8 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
     scale = Scale.of(row["profit"]["value"] for row in every.values())
     lines = [
         f"Churn    {in_short(config.churn)}; usual rate on the test "
-        f"{'cutoffs' if churn['tests'] else 'folds'} {test['base_rate']['value']:.1%}",
+        f"{'cutoffs' if churn['tests'] else 'folds'} {test['base_rate']['value']:.1%} "
+        f"({sum(t['n'] for t in churn['reliability']['overall']):,} rows)",
         "",
         *_table(
             ["", *(name for _, name, _ in _METRICS), f"profit{scale.unit}"],
@@ -164,9 +165,9 @@ def _gains(churn: dict[str, Any], scale: Scale) -> list[str]:
     for name, gain in churn["improvement_on_best_baseline"].items():
         if name == churn["best_baseline"]:
             continue
-        profit = (
-            "" if gain["profit"]["value"] is None else f", {scale.write(gain['profit'])} profit"
-        )
+        profit = ""
+        if gain["profit"]["value"] is not None:
+            profit = f", {scale.write(gain['profit'])} profit{scale.unit}"
         lines.append(
             f"    {name} {_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
             f"{profit}"

@@ -58,6 +58,7 @@ def trust(metrics: Json, config: Config) -> Json:
         "promoted": bool(churn.get("promoted", churn["gate"]["passed"])),
         "value": _value_held(metrics["clv"], config),
         "came_true": " ".join(came_true(churn)),
+        "level": _level(churn),
         "level_in_money": _level_in_money(churn),
     }
     return {**facts, "alerts": [*_leaks(metrics["audit"]["findings"]), *_alerts(facts)]}
@@ -90,6 +91,21 @@ def came_true(churn: Json) -> list[str]:
     ]
 
 
+def _level(churn: Json) -> str:
+    """Say how many were called in all, and how many left: whether chances are too high or low."""
+    tenths = churn["reliability"]["overall"]
+    n = sum(t["n"] for t in tenths)
+    called, left = (
+        sum(t["n"] * v for t, v in zip(tenths, values, strict=True)) / n
+        for values in ([t["predicted"] for t in tenths], [t["actual"]["value"] for t in tenths])
+    )
+    side = "too high" if called > left else "too low"
+    return (
+        f"in all {writing.percent(called, 1)} were called and {writing.percent(left, 1)} left, so "
+        f"they were {side}"
+    )
+
+
 def _level_in_money(churn: Json) -> str | None:
     """Name the simple method that earns most, where it earns about as much as the chosen model."""
     level = churn["as_good"].get("profit", ())
@@ -118,7 +134,7 @@ def _contest(churn: Json) -> str:
     lines = {reason.split(":")[0] for reason in churn["gate"]["reasons"]}
     if lines & {"log loss", "AUC"}:
         return "worse"
-    better = any((writing.finite(gain[m]["lower"]) or 0.0) > 0 for m in ("log_loss", "auc"))
+    better = all((writing.finite(gain[m]["lower"]) or 0.0) > 0 for m in ("log_loss", "auc"))
     return "better" if better else "level"
 
 
@@ -139,7 +155,7 @@ def _alerts(trust: Json) -> list[tuple[str, str]]:
             (
                 "Read the percentages as a ranking.",
                 f"{where} they were {trust['error']['value']} points off on average, where "
-                f"at most {trust['allowed']} are allowed.",
+                f"at most {trust['allowed']} are allowed: {trust['level']}.",
             )
         )
     if trust["contest"] == "worse":
