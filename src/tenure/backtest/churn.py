@@ -8,6 +8,7 @@ figures come from the newest ones.
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +43,7 @@ class Backtest:
     ----------
     tests : tuple of date
         The test cutoffs, oldest first; none where folds are the test.
-    margins : dict of str to DataFrame
+    margins : DataFrame
         Out-of-time rows (`customer_id`, `cutoff`, `churned`, …) with one margin a candidate, moved
         by the expected shift where shifts are corrected.
     test : DataFrame
@@ -174,11 +175,13 @@ class Steps:
 
     def __init__(self, progress: Callable[..., None], total: int) -> None:
         self._progress, self._total, self._done = progress, total, 0
+        self._lock = threading.Lock()
 
     def __call__(self, text: str) -> None:
         """Count one more."""
-        self._done += 1
-        self._progress(text, self._done, self._total)
+        with self._lock:
+            self._done += 1
+            self._progress(text, self._done, self._total)
 
 
 def _compared(

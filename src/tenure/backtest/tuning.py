@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from tenure.backtest.classes import LEAST_RARER
 from tenure.backtest.samples import some_customers
 from tenure.backtest.trials import DEFAULTS, search
 from tenure.config import Config
@@ -35,7 +36,6 @@ MOST_ROWS = 10_000  # to learn from
 MOST_JUDGED = 5_000  # of a cutoff
 MOST_JUDGES = 4  # cutoffs
 PROBES = 2  # of them, on which the best settings meet the defaults with every row there is
-LEAST_RARER = 50  # rows of the rarer class, to learn from and to judge by
 BAG = 3  # boosters
 PAYS = 0.002
 """Share of the log loss that a bag must save: it costs three times the time. Asked only where the

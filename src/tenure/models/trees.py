@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tenure.models.candidate import checked_target, select_inputs
 
-__all__ = ["PARAMETERS", "ROUNDS", "LightGBM", "Settings", "dataset", "fit_lightgbm"]
+__all__ = ["PARAMETERS", "ROUNDS", "LightGBM", "Settings", "fit_lightgbm"]
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ PARAMETERS: Mapping[str, Any] = {
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "max_bin": 127,
-    "feature_pre_filter": False,  # so that one binning serves every trial of a tuning
+    "feature_pre_filter": False,  # no column is dropped before the trees have seen it
     "deterministic": True,
     "force_col_wise": True,  # the same trees as row-wise, a third faster on hundreds of columns
     "num_threads": THREADS,
@@ -191,7 +191,7 @@ def fit_lightgbm(
     weight = _weight(settings, label)
     given = _parameters(settings, columns)
     rounds = given.pop("num_iterations")
-    rows = dataset(select_inputs(X, columns, name), label, np.where(label == 1, weight, 1.0))
+    rows = _dataset(select_inputs(X, columns, name), label, np.where(label == 1, weight, 1.0))
     # each booster its own seed: neighbouring seeds of a project do not share boosters
     seeds = [seed if k == 0 else seed + 7919 * k for k in range(settings.seeds)]
     boosters = tuple(
@@ -201,8 +201,8 @@ def fit_lightgbm(
     return LightGBM(columns, boosters, -float(np.log(weight)), name)
 
 
-def dataset(values: Array, label: Array, weight: Array | None = None) -> Any:
-    """Bin the rows once; every booster of a bag and every trial of a tuning can share them."""
+def _dataset(values: Array, label: Array, weight: Array | None = None) -> Any:
+    """Bin the rows, once for all boosters of a bag."""
     names = [f"f{j:04d}" for j in range(1, values.shape[1] + 1)]
     if weight is not None and (weight == 1).all():
         weight = None
