@@ -175,7 +175,7 @@ def test_only_what_beats_the_defaults_by_its_error_is_taken(monkeypatch):
     done = tuned(X, rows, tuning_trials=1)
     assert done.report["gain"]["value"] < 0
     assert done.settings.parameters == {}
-    assert "are worse than the defaults by 0." in done.report["sentence"]
+    assert "is worse than the defaults by 0." in done.report["sentence"]
     monkeypatch.setattr(tuning, "DEFAULTS", poor)
     good = {**poor, "num_iterations": 100}
     monkeypatch.setattr(tuning, "search", lambda *_: (good, 1))

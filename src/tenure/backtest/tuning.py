@@ -143,9 +143,9 @@ def _sentence(report: Mapping[str, Any]) -> str:
         return f"Tuning: none, as model.tuning_trials says. {share}."
     gain, error = report["gain"]["value"], report["gain"]["standard_error"]
     size = f"by {abs(gain):.4f} log loss (standard error {error:.4f})"
-    verdict = "were the defaults, which stay"
+    verdict = "was the defaults, which stay"
     if gain:
-        verdict = f"are {'better' if gain > 0 else 'worse'} than the defaults {size} and were "
+        verdict = f"is {'better' if gain > 0 else 'worse'} than the defaults {size} and was "
         verdict += "taken" if report["adopted"] else "not taken"
     return (
         f"Tuning: the best of {report['trials']} trials on cutoffs before the test {verdict}. "
