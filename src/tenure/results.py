@@ -16,11 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from tenure import labels
 from tenure.backtest import sensitivity
+from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
 from tenure.backtest.record import champion_said, recall
 from tenure.backtest.stakes import NO_VALUE, value_unit
-from tenure.backtest.value import ValueBacktest
+from tenure.backtest.value import KEYS, OUTCOME, ValueBacktest
 from tenure.config import Config, load_config
 from tenure.evaluation.churn import by_cutoff, paired
 from tenure.evaluation.gate import gate, inferior
@@ -42,6 +43,7 @@ __all__ = [
     "params",
     "tags",
     "value_figures",
+    "value_figures_again",
     "with_lead",
     "write_json",
 ]
@@ -233,6 +235,29 @@ def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
         },
         "baselines": {n: f["value"] for n, f in value.figures.items() if n != "model"},
     }
+
+
+def value_figures_again(folder: Path) -> dict[str, Any]:
+    """Fit and judge the value models anew from what a run's MLflow artifacts hold.
+
+    Parameters
+    ----------
+    folder : Path
+        The downloaded artifacts: `value.parquet`, `config.yaml`, and `metrics.json` for the
+        length of the horizon.
+
+    Returns
+    -------
+    dict
+        As from `value_figures`.
+    """
+    config, rows = load_config(folder / "config.yaml"), pd.read_parquet(folder / "value.parquet")
+    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["clv"]["holdout"]
+    cuts = [day.date() for day in sorted(rows["cutoff"].unique())]
+    matrix, happened = rows.drop(columns=OUTCOME), rows[[*KEYS, *OUTCOME]]
+    with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise
+        again = value_backtest.run(matrix, happened, cuts, config, told["horizon_days"])
+    return value_figures(again, config)
 
 
 def params(config: Config, ready: Population) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting, meet
-from tenure.backtest.record import record
+from tenure.backtest.record import numbered, record
 from tenure.config import Config
 from tenure.errors import ModelError
 from tenure.explain.points import Explained, drivers, explain
@@ -129,7 +129,9 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             ],
         }
         progress("writing")
-        said = record(churn, met)
+        said = {"backtest": record(churn, met)}
+        if value is not None:
+            said["value"] = numbered(value.rows)
         return _write(metrics, said, final, ready, sources, tracking, config, config_file)
 
 
@@ -148,7 +150,7 @@ def _meet_champion(
 
 def _write(
     metrics: dict[str, Any],
-    said: pd.DataFrame,
+    said: dict[str, pd.DataFrame],
     final: Refitted,
     ready: Population,
     sources: Sources,
@@ -168,7 +170,8 @@ def _write(
         (folder / "config.yaml").write_bytes(config_file.read_bytes())
         (folder / "report.html").write_text(html, encoding="utf-8")
         results.write_json(folder / "drivers.json", found)
-        write_table(said, folder / "backtest.parquet")
+        for name, table in said.items():
+            write_table(table, folder / f"{name}.parquet")
         results.write_json(folder / "metrics.json", metrics)
         metrics["model_version"] = tracking.log(
             params=results.params(config, ready),

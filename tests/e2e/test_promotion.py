@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tenure.config import load_config
-from tenure.results import churn_figures_again
+from tenure.results import churn_figures_again, value_figures_again
 from tenure.train import train
 
 
@@ -224,6 +224,8 @@ def test_every_churn_figure_comes_again_from_the_run_alone(here, tmp_path, monke
         "horizon_why",
     }  # fmt: skip
     assert again == {k: told[k] for k in again}
+    value = json.loads(Path("metrics.json").read_text())["clv"]
+    assert json.loads(json.dumps(value_figures_again(Path()), default=str)) == value
     other = pd.read_parquet("backtest.parquet")
     other.loc[other["is_test"], "churned"] = 1 - other["churned"]
     other.to_parquet("backtest.parquet")

@@ -17,7 +17,7 @@ from tenure.backtest.churn import Backtest
 from tenure.config import Config
 from tenure.models.churn import ROSTERS
 
-__all__ = ["champion_said", "recall", "record"]
+__all__ = ["champion_said", "numbered", "recall", "record"]
 
 MARGIN, PROBABILITY = "margin_", "probability_"
 CHOSEN, CHAMPION = "chosen", "champion"
@@ -58,6 +58,12 @@ def record(churn: Backtest, champion: Meeting | None = None) -> pd.DataFrame:
     for whole in frame.columns.intersection(["part", "repeat", "fold"]):
         frame[whole] = frame[whole].astype("Int64")
     return frame.drop(columns="customer_id").rename(columns={n: f"{MARGIN}{n}" for n in names})
+
+
+def numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Call customers by numbers in the order of their ids."""
+    codes = pd.factorize(rows["customer_id"], sort=True)[0]
+    return rows.assign(customer_id=codes)
 
 
 def recall(frame: pd.DataFrame, config: Config) -> Backtest:

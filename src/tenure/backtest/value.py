@@ -28,6 +28,11 @@ LONGEST = 365
 TIE = 0.01  # of the RMSE
 FUTURES = 400  # drawn for the totals
 RFM = ["frequency", "recency", "T"]
+HISTORY = [*RFM, "monetary_value"]
+KEYS = ["customer_id", "cutoff"]
+OUTCOME = ["purchase_days", "value"]
+AFTER = [f"{name}_after" for name in OUTCOME]
+"""Beside the features: other columns may be called `purchase_days` there."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ class ValueBacktest:
         `coverage` of the 90 % intervals for one customer; `total`, all customers together.
     notes : tuple of str
         Warnings of the fits, for people.
+    rows : DataFrame
+        All that the figures are made of: `customer_id`, `cutoff` (the two origins), the history
+        until then, `purchase_days` and `value` of the horizon after it.
     """
 
     family: Family
@@ -60,6 +68,7 @@ class ValueBacktest:
     figures: dict[str, Any]
     spread: dict[str, Any]
     notes: tuple[str, ...]
+    rows: pd.DataFrame
 
 
 def validation_days(first_day: dt.date, observed_until: dt.date) -> int:
@@ -97,11 +106,14 @@ def run(
         The validation horizon.
     """
     early, late = (_at(matrix, happened, day) for day in cuts)
+    rows = pd.concat([early, late], ignore_index=True)[[*KEYS, *HISTORY, *AFTER]]
+    rows = rows.rename(columns={after: name for name, after in zip(OUTCOME, AFTER, strict=True)})
     family, why, notes = _choose(early, config.clv, horizon_days)
     if late.empty:
         return ValueBacktest(
-            family, why, horizon_days, None, {}, {}, ("The log is too short for a value holdout.",)
-        )
+            family, why, horizon_days, None, {}, {},
+            ("The log is too short for a value holdout.",), rows,
+        )  # fmt: skip
     names = (family, *(f for f in FAMILIES if f != family))
     predictions: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     try:
@@ -116,7 +128,7 @@ def run(
         said, more = _pareto(late, spend, horizon_days)
         predictions["pareto_nbd"], notes = said, notes + more
     except DataError as fault:
-        return ValueBacktest(family, why, horizon_days, None, {}, {}, (*notes, str(fault)))
+        return ValueBacktest(family, why, horizon_days, None, {}, {}, (*notes, str(fault)), rows)
     rules = baselines(
         late["frequency"], late["T"], late["monetary_value"], horizon_days=horizon_days
     )
@@ -132,17 +144,15 @@ def run(
         "coverage": _coverage(chosen, spend, late, horizon_days, seed),
         "total": _total(chosen, spend, late, predictions["model"], horizon_days, seed),
     }
-    return ValueBacktest(family, why, horizon_days, cuts[1], figures, spread, notes)
+    return ValueBacktest(family, why, horizon_days, cuts[1], figures, spread, notes, rows)
 
 
 def _at(matrix: pd.DataFrame, happened: pd.DataFrame, day: dt.date) -> pd.DataFrame:
     here = matrix[matrix["cutoff"] == pd.Timestamp(day)]
-    after = happened.rename(
-        columns={"purchase_days": "purchase_days_after", "value": "value_after"}
-    )
-    joined = here.merge(after, on=["customer_id", "cutoff"], how="left")
+    after = happened.rename(columns=dict(zip(OUTCOME, AFTER, strict=True)))
+    joined = here.merge(after[[*KEYS, *AFTER]], on=KEYS, how="left")
     # nobody is missing here: who has no row after the origin bought nothing
-    return joined.fillna({"purchase_days_after": 0.0, "value_after": 0.0})
+    return joined.fillna(dict.fromkeys(AFTER, 0.0))
 
 
 def _predict(
