@@ -74,29 +74,9 @@ def test_a_rerun_calibrates_on_held_out_customers_where_the_backtest_did(bundle,
     np.testing.assert_array_equal(again, done.probabilities["lightgbm"])
 
 
-def test_a_rerun_in_folds_says_what_the_same_candidate_said(monkeypatch):
-    monkeypatch.setattr(folds, "ROUNDS", ((None, 2),))
-    monkeypatch.setattr(folds, "FOLDS", 3)
-    monkeypatch.setattr(folds, "INNER", 2)
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame({"a": rng.normal(size=300), "b": rng.integers(0, 3, 300).astype(float)})
-    left = (rng.random(300) < 1 / (1 + np.exp(-X["a"]))).astype(np.int8)
-    rows = pd.DataFrame(
-        {"customer_id": [f"c{i:03d}" for i in range(300)], "cutoff": pd.NaT, "churned": left}
-    ).assign(active=True)
-    labelled = Config(
-        project="p",
-        data={"tables": {"customers": {"path": "c.csv", "attributes": "all"}}},
-        churn={"kind": "label"},
-    )
-    done = folds.run(X, rows, labelled)
-    for name in ("lightgbm", "logistic_attributes"):
-        again = rerun(spelt(name, X, done), done, SimpleNamespace(X=X, rows=rows), labelled)
-        np.testing.assert_array_equal(again, done.probabilities[name])
-
-
-def test_a_recipe_of_other_attributes_speaks_of_the_same_customers(monkeypatch):
-    """Folds go by rows that are equal; a recipe that sees fewer columns must not deal anew."""
+@pytest.fixture
+def folded(monkeypatch):
+    """Run the folds of a few labelled customers; return the backtest, what it ran on, config."""
     monkeypatch.setattr(folds, "ROUNDS", ((None, 2),))
     monkeypatch.setattr(folds, "FOLDS", 3)
     monkeypatch.setattr(folds, "INNER", 2)
@@ -111,10 +91,22 @@ def test_a_recipe_of_other_attributes_speaks_of_the_same_customers(monkeypatch):
         data={"tables": {"customers": {"path": "c.csv", "attributes": "all"}}},
         churn={"kind": "label"},
     )
-    done = folds.run(X, rows, labelled)
+    return folds.run(X, rows, labelled), SimpleNamespace(X=X, rows=rows), labelled
+
+
+def test_a_rerun_in_folds_says_what_the_same_candidate_said(folded):
+    done, here, labelled = folded
+    for name in ("lightgbm", "logistic_attributes"):
+        again = rerun(spelt(name, here.X, done), done, here, labelled)
+        np.testing.assert_array_equal(again, done.probabilities[name])
+
+
+def test_a_recipe_of_other_attributes_speaks_of_the_same_customers(folded):
+    """Folds go by rows that are equal; a recipe that sees fewer columns must not deal anew."""
+    done, here, labelled = folded
     for columns in (["a"], ["b", "a"]):
         made = recipe("logistic_attributes", Settings(), columns, "auto")
-        again = rerun(made, done, SimpleNamespace(X=X, rows=rows), labelled)
+        again = rerun(made, done, here, labelled)
         both = np.corrcoef(again, done.probabilities["logistic_attributes"])[0, 1]
         assert both > 0.98
 
