@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,7 @@ def refit(
         timing, purchases, spend, notes = _value_models(ready.today, value)
     names = dict.fromkeys((churn.selected, "lightgbm"))
     with ThreadPoolExecutor(2) as pool:  # both are single-threaded, and the longest steps left
-        moves = pool.submit(_shifts, ready, churn, config)
+        moves = pool.submit(_shifts, ready, churn, config, names)
         fitted = fit_candidates(
             ready.X, ready.rows["churned"], seed=config.model.seed, kind=config.churn.kind,
             names=names, settings=churn.settings,
@@ -97,11 +98,13 @@ def refit(
     return Refitted(bundle, fitted["lightgbm"], replace(calibrators["lightgbm"], shift=here), notes)
 
 
-def _shifts(ready: Population, churn: Backtest, config: Config) -> dict[str, Shift]:
+def _shifts(
+    ready: Population, churn: Backtest, config: Config, names: Iterable[str]
+) -> dict[str, Shift]:
     """Measure how far cutoffs lie from one another; nothing where that is not corrected."""
     if not churn.shift["corrected"]:
         return {}
-    return measured_shifts(ready.X, ready.rows, config, churn.settings)
+    return measured_shifts(ready.X, ready.rows, config, churn.settings, names)
 
 
 def _value_models(

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from tenure.errors import DataError
 
-__all__ = ["LEAST_RARER", "check_classes"]
+__all__ = ["LEAST_RARER", "check_classes", "rarer"]
 
 LEAST_RARER = 50  # rows of the rarer class a model needs to learn from
 
@@ -18,6 +18,13 @@ _ADVICE = {
     "subscription": "Use a longer log, more customers, or another churn.horizon_days.",
     "label": "Label more customers, or check the map of the label's values.",
 }
+
+
+def rarer(churned: pd.Series | ArrayLike) -> int:
+    """Count the rows of the rarer class."""
+    label = np.asarray(churned)
+    left = int(label.sum())
+    return min(left, len(label) - left)
 
 
 def check_classes(
@@ -41,11 +48,11 @@ def check_classes(
     DataError
         With both counts.
     """
+    if rarer(churned) >= LEAST_RARER:
+        return
     label = np.asarray(churned)
     left = int(label.sum())
     stayed = len(label) - left
-    if min(left, stayed) >= LEAST_RARER:
-        return
     words = "one class" if min(left, stayed) == 0 else "too few of one class"
     raise DataError(
         f"churn: {words} {where}: {left:,} left and {stayed:,} stayed, and training needs at "

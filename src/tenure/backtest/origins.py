@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.backtest.calibrating import at_days, calibrate
-from tenure.backtest.classes import LEAST_RARER
+from tenure.backtest.classes import LEAST_RARER, rarer
 from tenure.backtest.samples import held_out
 from tenure.backtest.shifts import Expected, measured_shifts
 from tenure.config import Config
@@ -37,9 +37,7 @@ def learnable(rows: pd.DataFrame, origin: dt.date, config: Config) -> NDArray[np
 
 def can_learn(rows: pd.DataFrame, origin: dt.date, config: Config) -> bool:
     """Tell whether enough of both classes is complete by the origin."""
-    churned = rows["churned"][learnable(rows, origin, config)]
-    left = int(churned.sum())
-    return min(left, len(churned) - left) >= LEAST_RARER
+    return rarer(rows["churned"][learnable(rows, origin, config)]) >= LEAST_RARER
 
 
 def predicted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tenure.backtest.value import RFM
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
 from tenure.models.btyd import Family
@@ -19,7 +20,6 @@ NO_VALUE = {
 }
 """Why there is no value, by kind of leaving."""
 
-RFM = ["frequency", "recency", "T"]
 FAMILY: Family = "mbg_nbd"
 """The default family: the one chosen for scores was chosen on dates after the test cutoffs."""
 

@@ -20,7 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from tenure.backtest.classes import LEAST_RARER
+from tenure.backtest.calibrating import at_days
+from tenure.backtest.classes import LEAST_RARER, rarer
 from tenure.backtest.samples import some_customers
 from tenure.backtest.trials import DEFAULTS, search
 from tenure.config import Config
@@ -161,12 +162,12 @@ def _folds(
     churned = rows["churned"].to_numpy()
     folds: list[_Fold] = []
     for day in reversed(seen):
-        earlier = pd.to_datetime(list(complete_for(seen, day, config.churn.complete_days)))
-        every = np.flatnonzero(rows["cutoff"].isin(earlier).to_numpy())
+        earlier = complete_for(seen, day, config.churn.complete_days)
+        every = np.flatnonzero(at_days(rows, earlier))
         learn = every[some_customers(rows.iloc[every], MOST_ROWS)]
-        judge = np.flatnonzero((rows["cutoff"] == pd.Timestamp(day)).to_numpy())
+        judge = np.flatnonzero(at_days(rows, [day]))
         judge = judge[some_customers(rows.iloc[judge], MOST_JUDGED)]
-        if min(_rarer(churned[learn]), _rarer(churned[judge])) >= LEAST_RARER:
+        if min(rarer(churned[learn]), rarer(churned[judge])) >= LEAST_RARER:
             folds.append(_Fold(day, learn, every, judge))
     return folds[:MOST_JUDGES]
 
@@ -190,10 +191,6 @@ def _adopt(bench: _Bench, best: Mapping[str, Any]) -> tuple[bool, tuple[float, f
     by_customer = np.bincount(bench.customers, weights=saved - saved.mean())
     gain, error = float(saved.mean()), float(np.sqrt((by_customer**2).sum()) / saved.size)
     return gain > error, (gain, error)
-
-
-def _rarer(churned: NDArray[Any]) -> int:
-    return int(min(churned.sum(), len(churned) - churned.sum()))
 
 
 class _Bench:

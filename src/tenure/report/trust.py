@@ -82,8 +82,8 @@ def came_true(churn: Json) -> list[str]:
         The `churn` part of `metrics.json`.
     """
     tenths = churn["reliability"]["overall"]
-    usual = sum(t["n"] * t["predicted"] for t in tenths) / sum(t["n"] for t in tenths)
-    nearest = min(tenths, key=lambda tenth: abs(tenth["predicted"] - usual))
+    called, _ = _in_all(churn)
+    nearest = min(tenths, key=lambda tenth: abs(tenth["predicted"] - called))
     return [
         f"Of 100 customers called {100 * t['predicted']:.0f} %, {100 * t['actual']['value']:.0f} "
         f"left ({words.TERMS['interval']} {_range(t['actual'], 100, 0)['range']})."
@@ -91,14 +91,17 @@ def came_true(churn: Json) -> list[str]:
     ]
 
 
-def _level(churn: Json) -> str:
-    """Say how many were called in all, and how many left: whether chances are too high or low."""
+def _in_all(churn: Json) -> tuple[float, float]:
+    """Return the mean chance of the test rows, and the share who left."""
     tenths = churn["reliability"]["overall"]
     n = sum(t["n"] for t in tenths)
-    called, left = (
-        sum(t["n"] * v for t, v in zip(tenths, values, strict=True)) / n
-        for values in ([t["predicted"] for t in tenths], [t["actual"]["value"] for t in tenths])
-    )
+    called = sum(t["n"] * t["predicted"] for t in tenths) / n
+    return called, sum(t["n"] * t["actual"]["value"] for t in tenths) / n
+
+
+def _level(churn: Json) -> str:
+    """Say how many were called in all, and how many left: whether chances are too high or low."""
+    called, left = _in_all(churn)
     side = "too high" if called > left else "too low"
     return (
         f"in all {writing.percent(called, 1)} were called and {writing.percent(left, 1)} left, so "
