@@ -15,7 +15,7 @@ from tenure.errors import DataError
 from tenure.evaluation.clv import baselines, coverage, deciles, holdout
 from tenure.models import pareto
 from tenure.models.btyd import Family, PurchaseModel
-from tenure.models.clv import fit_pareto, fit_purchases, fit_spend
+from tenure.models.clv import fit_purchases, fit_spend
 from tenure.models.futures import totals
 from tenure.models.predictive import laws
 from tenure.models.purchases import expected_purchases
@@ -167,7 +167,7 @@ def _pareto(
     late: pd.DataFrame, spend: SpendModel, days: int
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[str, ...]]:
     """Predict by Pareto/NBD, which is shown beside the families that may be chosen."""
-    model = fit_pareto(late[RFM])
+    model = fit_purchases(late[RFM], "pareto_nbd")
     x, t_x, T, m = (late[c].to_numpy() for c in (*RFM, "monetary_value"))
     purchases = pareto.expected_purchases(model, x, t_x, T, days)
     return (purchases, purchases * spend_per_purchase(spend, x, m)), model.warnings
