@@ -168,7 +168,7 @@ def test_a_history_ends_after_its_last_purchase(days, said):
 
 def test_a_map_is_p_alive_of_each_cell():
     m = model("mbg_nbd")
-    found = alive_map(m, 40.0)
+    found = alive_map(m, range(1, 9), 40.0)
     for x, row in zip(found["frequency"], found["p_alive"], strict=True):
         for since, p in zip(found["days_since"], row, strict=True):
             if 40 - since < x:
@@ -181,14 +181,39 @@ def test_a_map_is_p_alive_of_each_cell():
 
 @pytest.mark.parametrize("age", [0.0, 1.0, 5.5])
 def test_a_map_of_the_young_has_few_columns(age):
-    found = alive_map(model("bg_nbd"), age)
+    found = alive_map(model("bg_nbd"), [1, 2], age)
     assert found["days_since"] == list(range(max(int(age), 1)))
     assert {len(row) for row in found["p_alive"]} == {len(found["days_since"])}
 
 
-def test_the_invented_customer_keeps_the_usual_gap():
-    days, until = typical(np.array([0, 1, 2, 4.0]), np.array([0, 30, 20, 200.0]))
-    assert (days, until) == ([0, 30, 60, 90, 180], 360)
+def test_the_invented_customer_keeps_the_usual_gap_and_is_doubted_once():
+    x, t_x = np.array([0, 1, 2, 4.0]), np.array([0, 30, 20, 200.0])
+    m = model("mbg_nbd", 0.5, 30.0, 0.4, 2.5)
+    days, until = typical(m, x, t_x)
+    assert days[:4] == [0, 30, 60, 90]
+    *_, before, at = alive_history(m, days[:4], days[4])
+    assert at <= 0.5 < before
+    assert until - days[4] == 2 * (days[4] - 90)
+    loyal = model("mbg_nbd", 3.0, 30.0, 1e-9, 2.5)
+    assert typical(loyal, x, t_x) == ([0, 30, 60, 90, 690], 1890)
+    fickle = model("mbg_nbd", 3.0, 30.0, 5.0, 1.0)
+    assert typical(fickle, x, t_x) == ([0, 30, 60, 90, 180], 360)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "rows"),
+    [
+        ([0, 1, 2], [1, 2, 3, 4, 5, 6, 7, 8]),
+        ([0, *range(150, 151)], [1, 2, 4, 9, 18, 36, 73, 150]),
+        ([0], [1, 2, 3, 4, 5, 6, 7, 8]),
+    ],
+)
+def test_the_map_reaches_as_far_as_customers_go(frequency, rows):
+    rfm = pd.DataFrame({"frequency": frequency, "recency": 200.0, "T": 400.0}).astype(float)
+    rfm["recency"] *= rfm["frequency"] > 0
+    daily = pd.DataFrame({"cutoff": pd.Timestamp(ORIGIN), "day": [0], "purchases": [1]})
+    found = pictures(model("mbg_nbd"), rfm.assign(purchase_days_after=0.0), daily, ORIGIN, 7)
+    assert found["alive_map"]["frequency"] == rows
 
 
 def test_pictures_say_of_whom_and_when_and_are_plain_values():

@@ -24,8 +24,8 @@ from tenure.models.purchases import expected_purchases, purchases_by_step
 
 __all__ = ["alive_history", "alive_map", "bought_since_first", "pictures", "tracking", "typical"]
 
-MAP_FREQUENCIES = tuple(range(1, 9))
-MAP_COLUMNS = 9
+MAP_ROWS, MAP_COLUMNS = 8, 9
+LONGEST_PAUSE = 20  # usual gaps
 RFM = ["frequency", "recency", "T"]
 
 
@@ -70,11 +70,11 @@ def pictures(
             **about,
             "groups": by_frequency(x, said, rfm["purchase_days_after"], seed=seed),
         },
-        "alive_map": {**about, **alive_map(model, float(np.median(T)))},
+        "alive_map": {**about, **alive_map(model, _usual_frequencies(x), float(np.median(T)))},
     }
     if (x > 0).any():
-        days, until = typical(x, t_x)
-        p = alive_history(model, days, until)
+        days, until = typical(model, x, t_x)
+        p = alive_history(model, days, until).round(4)
         found["alive_history"] = {**about, "purchase_days": days, "p_alive": p.tolist()}
     return found
 
@@ -144,12 +144,24 @@ def _sums(daily: pd.DataFrame, edges: npt.NDArray[np.int64]) -> Array:
     return sums
 
 
-def alive_map(model: PurchaseModel, age_days: float) -> dict[str, Any]:
+def _usual_frequencies(frequency: Array) -> list[int]:
+    """Choose rows from one repeat purchase up to what one in twenty repeat buyers exceeds."""
+    again = frequency[frequency > 0]
+    most = float(np.quantile(again, 0.95)) if len(again) else 0.0
+    if most <= MAP_ROWS:
+        return list(range(1, MAP_ROWS + 1))
+    rows: list[int] = np.unique(np.geomspace(1, most, MAP_ROWS).round().astype(int)).tolist()
+    return rows
+
+
+def alive_map(model: PurchaseModel, frequencies: Sequence[int], age_days: float) -> dict[str, Any]:
     """Compute P(alive) by repeat purchases and days since the last one, at one age.
 
     Parameters
     ----------
     model : PurchaseModel
+    frequencies : sequence of int
+        Repeat purchases, at least 1: a row each.
     age_days : float
         Days since the first purchase.
 
@@ -162,14 +174,14 @@ def alive_map(model: PurchaseModel, age_days: float) -> dict[str, Any]:
     """
     age = max(int(age_days), 1)
     since = np.unique(np.linspace(0, age, MAP_COLUMNS + 1).astype(int)[:-1])
-    x, days = (g.ravel() for g in np.meshgrid(MAP_FREQUENCIES, since, indexing="ij"))
+    x, days = (g.ravel() for g in np.meshgrid(frequencies, since, indexing="ij"))
     fits = age - days >= x
     p = p_alive(model, x, np.where(fits, age - days, age), age)
     cells = [float(v) if ok else None for v, ok in zip(p, fits, strict=True)]
     width = len(since)
     return {
         "age_days": age,
-        "frequency": list(MAP_FREQUENCIES),
+        "frequency": list(frequencies),
         "days_since": since.tolist(),
         "p_alive": [cells[k : k + width] for k in range(0, len(cells), width)],
         "once": float(p_alive(model, 0, 0, age)[0]),
@@ -207,19 +219,25 @@ def alive_history(model: PurchaseModel, purchase_days: Sequence[int], until: int
     return p_alive(model, x, bought[x] - bought[0], day - bought[0])
 
 
-def typical(frequency: Array, recency: Array) -> tuple[list[int], int]:
-    """Invent a customer: the usual gap three times, one three times as long, then silence.
+def typical(model: PurchaseModel, frequency: Array, recency: Array) -> tuple[list[int], int]:
+    """Invent a customer: the usual gap three times, a silence that makes one doubt, one more.
 
     Parameters
     ----------
+    model : PurchaseModel
     frequency, recency : ndarray
         Of everybody; the usual gap is the median of recency / frequency of who bought again.
 
     Returns
     -------
     (list of int, int)
-        Purchase days, and the last day to tell of.
+        Purchase days, and the last day to tell of. Before the last purchase the customer is silent
+        until being alive is as likely as not, for 3 to 20 gaps; after it, twice as long.
     """
     again = frequency > 0
     gap = max(1, round(float(np.median(recency[again] / frequency[again]))))
-    return [0, gap, 2 * gap, 3 * gap, 6 * gap], 12 * gap
+    silence = np.arange(3 * gap, LONGEST_PAUSE * gap + 1)
+    doubted = p_alive(model, 3, 3 * gap, 3 * gap + silence) <= 0.5
+    pause = int(silence[np.argmax(doubted)] if doubted.any() else silence[-1])
+    last = 3 * gap + pause
+    return [0, gap, 2 * gap, 3 * gap, last], last + 2 * pause

@@ -118,7 +118,7 @@ def _weeks(tracked: Json) -> str:
     more = sum(week["actual"] > week["expected"] for week in whole)
     origin = writing.day(tracked["origin"])
     said = f"In {more} of the {writing.count(len(whole), 'whole week')} from {origin} on, more "
-    said += "purchase days came than were expected. "
+    said += "purchase days came than were expected. Who first bought later is not counted. "
     if not tracked["before"]:
         return said
     last = tracked["before"][-1]
@@ -138,12 +138,10 @@ def _by_frequency(found: Json) -> str:
 
 
 def _map(found: Json, family: str) -> str:
-    once = writing.chance(found["once"])
-    return (
-        f"P(alive) by {family}, {found['age_days']:,} days after the first purchase. Empty cells "
-        "cannot be: so many purchase days do not fit in. Who bought only once, all those days ago: "
-        f"{once}."
-    )
+    said = f"P(alive) by {family}, {found['age_days']:,} days after the first purchase. "
+    if any(p is None for row in found["p_alive"] for p in row):
+        said += "Empty cells cannot be: so many purchase days do not fit in. "
+    return f"{said}Who bought only once, all those days ago: {writing.chance(found['once'])}."
 
 
 def _history(found: Json, family: str) -> str:
@@ -151,7 +149,7 @@ def _history(found: Json, family: str) -> str:
     days = writing.listed([f"{day:,}" for day in bought])
     return (
         f"P(alive) by {family} of an invented customer who buys at the usual gap of repeat buyers "
-        f"({writing.count(bought[1] - bought[0], 'day')}, the median), then after a pause three "
-        f"times as long, and then no more: purchases on days {days}. After {len(p) - 1:,} days the "
-        f"chance is {writing.chance(p[-1])}."
+        f"({writing.count(bought[1] - bought[0], 'day')}, the median), then once after a silence "
+        f"of {writing.count(bought[-1] - bought[-2], 'day')}, and then no more: purchases on days "
+        f"{days}. After {writing.count(len(p) - 1, 'day')} the chance is {writing.chance(p[-1])}."
     )
