@@ -77,7 +77,7 @@ def by_frequency(
 ) -> list[dict[str, Any]]:
     """Hold the mean purchases expected against those that came, by past repeat purchases.
 
-    Fader, Hardie & Lee (2005), figure 4: the conditional expectations.
+    The conditional expectations of Fader, Hardie & Lee (2005).
 
     Parameters
     ----------

@@ -132,7 +132,7 @@ def _by_frequency(found: Json) -> str:
     groups = found["groups"]
     inside = sum(_holds(g["actual"], g["expected"]) for g in groups)
     return (
-        f"Conditional expectation (Fader, Hardie & Lee 2005, fig. 4): in {inside} of {len(groups)} "
+        f"Conditional expectation (Fader, Hardie & Lee 2005): in {inside} of {len(groups)} "
         "groups the mean expected lies within the 90 % bootstrap interval of the mean that came."
     )
 
