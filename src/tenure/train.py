@@ -107,7 +107,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         value = None
         if config.churn.kind == "inactivity":
             value = value_backtest.run(
-                ready.matrix, ready.after, ready.origins, config, ready.value_days
+                ready.matrix, ready.after, ready.daily, ready.origins, config, ready.value_days
             )
         progress("fitting the final models")
         final = refit(ready, churn, value, config)
@@ -131,7 +131,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         progress("writing")
         said = {"backtest": record(churn, met)}
         if value is not None:
-            said["value"] = numbered(value.rows)
+            said |= {"value": numbered(value.rows), "daily": ready.daily}
         return _write(metrics, said, final, ready, sources, tracking, config, config_file)
 
 
