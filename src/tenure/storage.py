@@ -16,7 +16,7 @@ from tenure.bundle import Bundle
 from tenure.config import ChurnConfig, ClvConfig
 from tenure.errors import ModelError, listing
 from tenure.features.schema import Schema
-from tenure.models.btyd import PurchaseModel
+from tenure.models import families
 from tenure.models.calibration import Calibrator
 from tenure.models.churn import load_candidate
 from tenure.models.recipe import Recipe
@@ -87,7 +87,7 @@ def load(folder: Path) -> Bundle:
             calibrator=Calibrator.from_json(_read(folder / "calibrator.json")),
             shift=Shift.from_json(_read(folder / "shift.json")),
             timing=_timing(values["timing"]),
-            purchases=_maybe(PurchaseModel, values["purchases"]),
+            purchases=_maybe(families, values["purchases"]),
             spend=_maybe(SpendModel, values["spend"]),
             schema=Schema.from_json(about["schema"]),
             churn=ChurnConfig.model_validate(about["churn"]),
@@ -120,7 +120,7 @@ def _maybe(kind: Any, stored: Mapping[str, Any] | None) -> Any:
 
 
 def _timing(stored: Mapping[str, Any] | None) -> Any:
-    return _maybe(SpellTiming if stored and "sbg" in stored else PurchaseModel, stored)
+    return _maybe(SpellTiming if stored and "sbg" in stored else families, stored)
 
 
 def _day(stored: str | None) -> dt.date | None:

@@ -14,7 +14,6 @@ from tenure.models.clv import fit_pareto
 from tenure.models.pareto import (
     ParetoModel,
     expected_purchases,
-    log_dead_over_alive,
     log_likelihood,
     p_alive,
 )
@@ -54,7 +53,7 @@ def test_odds_of_being_dead_and_expectations_equal_mpmath(case):
     *parameters, x, t_x, T = case
     m, odds = model(*parameters), exact_odds(model(*parameters), x, t_x, T)
     given = (np.array([float(v)]) for v in (x, t_x, T))
-    assert log_dead_over_alive(m, *given)[0] == pytest.approx(float(mp.log(odds)), abs=1e-10)
+    assert m.log_dead_over_alive(*given)[0] == pytest.approx(float(mp.log(odds)), abs=1e-10)
     for t in (1, 90, 3650):
         # mean time alive within t, at a rate that has not been seen to end
         lived = mp.quad(

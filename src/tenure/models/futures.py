@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tenure.models import btyd, spend
-from tenure.models.btyd import Array, PurchaseModel, floats, p_alive
+from tenure.models.btyd import Array, BuyTillYouDie, floats, p_alive
 from tenure.models.spend import SpendModel
 
 __all__ = ["likely_purchases", "likely_spend", "totals"]
+
+M = TypeVar("M", bound=BuyTillYouDie)
 
 _STEP = 1e-3  # of the logarithm of a parameter, for second differences
 _UNKNOWN = 1.0  # standard error of a logarithm above which a direction counts as not determined
@@ -52,34 +55,33 @@ def _draws(fit: Callable[[Array], float], at: Array, draws: int, seed: int) -> A
     return drawn
 
 
-def likely_purchases(
-    model: PurchaseModel, rfm: pd.DataFrame, *, draws: int, seed: int
-) -> list[PurchaseModel]:
+def likely_purchases(model: M, rfm: pd.DataFrame, *, draws: int, seed: int) -> list[M]:
     """Draw purchase models that fit almost as well as the best one.
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
         The optimum.
     rfm : DataFrame
-        What it was fitted to: `frequency`, `recency`, `T`.
+        `frequency`, `recency`, `T` of customers like those it was fitted to: what a customer says
+        about the parameters counts `n_customers` times.
     draws, seed : int
 
     Returns
     -------
-    list of PurchaseModel
+    list of models of that family
     """
     rows = rfm.groupby(["frequency", "recency", "T"]).size().rename("n").reset_index()
     x, t_x, T, count = (rows[c].to_numpy(dtype=np.float64) for c in rows)
-    names = ("r", "alpha", "a", "b")
+    weights = count * (model.n_customers / count.sum())
 
     def fit(parameters: Array) -> float:
-        one = dataclasses.replace(model, **dict(zip(names, parameters.tolist(), strict=True)))
-        return float(btyd.log_likelihood(one, x, t_x, T) @ count)
+        one = dataclasses.replace(model, **dict(zip(model.NAMES, parameters.tolist(), strict=True)))
+        return float(btyd.log_likelihood(one, x, t_x, T) @ weights)
 
-    at = np.array([getattr(model, n) for n in names])
+    at = np.array([getattr(model, n) for n in model.NAMES])
     return [
-        dataclasses.replace(model, **dict(zip(names, one.tolist(), strict=True)))
+        dataclasses.replace(model, **dict(zip(model.NAMES, one.tolist(), strict=True)))
         for one in _draws(fit, at, draws, seed)
     ]
 
@@ -126,7 +128,7 @@ def likely_spend(
 
 
 def totals(
-    purchases: PurchaseModel,
+    purchases: BuyTillYouDie,
     money: SpendModel,
     rfm: pd.DataFrame,
     days: float,
@@ -138,7 +140,7 @@ def totals(
 
     Parameters
     ----------
-    purchases, money : PurchaseModel, SpendModel
+    purchases, money : BuyTillYouDie, SpendModel
         Fitted to these rows.
     rfm : DataFrame
         `frequency`, `recency`, `T`, `monetary_value`; the order of the rows does not matter.
@@ -160,22 +162,9 @@ def totals(
     found = np.empty((2, draws))
     rng = np.random.default_rng([seed, 0])
     for j, (timing, worth) in enumerate(zip(fits, worths, strict=True)):
-        bought = _bought(timing, x, t_x, T, days, rng)
+        alive = timing.bought(x, T, days, rng)
+        bought = np.where(rng.random(len(x)) < p_alive(timing, x, t_x, T), alive, 0.0)
         shape, scale = spend.posterior(worth, x, m)
         spread = rng.gamma(worth.p * bought) / rng.gamma(shape)
         found[:, j] = bought.sum(), (scale * spread).sum()
     return found[0], found[1]
-
-
-def _bought(
-    model: PurchaseModel, x: Array, t_x: Array, T: Array, days: float, rng: np.random.Generator
-) -> Array:
-    """Draw each customer's purchases: arrivals, but none after the one at which they leave."""
-    rate = rng.gamma(model.r + x) / (model.alpha + T)
-    leave = rng.beta(model.a, model.b + model.chances(x))
-    with np.errstate(
-        divide="ignore", over="ignore"
-    ):  # who never leaves has an infinite last purchase
-        last = 1 + np.floor(np.log(rng.random(len(x))) / np.log1p(-leave))
-    alive = rng.random(len(x)) < p_alive(model, x, t_x, T)
-    return np.where(alive, np.minimum(rng.poisson(rate * days), last), 0.0)

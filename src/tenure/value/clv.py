@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tenure.models.btyd import PurchaseModel, p_alive
+from tenure.models.btyd import BuyTillYouDie, p_alive
 from tenure.models.purchases import (
     p_no_purchase,
     p_purchase_if_alive,
@@ -47,7 +47,7 @@ def _money(spend: SpendModel, rfm: pd.DataFrame, margin: float) -> Array:
 
 
 def clv(
-    purchases: PurchaseModel,
+    purchases: BuyTillYouDie,
     spend: SpendModel,
     rfm: pd.DataFrame,
     *,
@@ -62,7 +62,7 @@ def clv(
 
     Parameters
     ----------
-    purchases : PurchaseModel
+    purchases : BuyTillYouDie
         In days.
     spend : SpendModel
     rfm : DataFrame
@@ -92,7 +92,7 @@ def clv(
 
 
 def conditional_values(
-    purchases: PurchaseModel,
+    purchases: BuyTillYouDie,
     spend: SpendModel,
     rfm: pd.DataFrame,
     *,
