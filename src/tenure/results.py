@@ -19,9 +19,10 @@ from tenure.backtest import sensitivity
 from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
+from tenure.backtest.foresight import foresight
 from tenure.backtest.record import champion_said, recall
 from tenure.backtest.stakes import NO_VALUE, value_unit
-from tenure.backtest.value import KEYS, OUTCOME, ValueBacktest
+from tenure.backtest.value import ValueBacktest
 from tenure.config import Config, load_config
 from tenure.evaluation.churn import by_cutoff, paired
 from tenure.evaluation.gate import gate, inferior
@@ -44,6 +45,7 @@ __all__ = [
     "tags",
     "value_figures",
     "value_figures_again",
+    "value_held",
     "with_lead",
     "write_json",
 ]
@@ -218,6 +220,14 @@ def _lead_time(churn: Backtest, config: Config) -> dict[str, Any]:
     }
 
 
+def value_held(ready: Population, config: Config) -> ValueBacktest:
+    """Hold what would have been said of value against what came."""
+    rows = value_backtest.past(ready.matrix, ready.after, ready.origins)
+    rows, notes = foresight(rows, ready.features, config) if len(rows) else (rows, ())
+    found = value_backtest.judge(rows, ready.daily, config, ready.value_days)
+    return replace(found, notes=(*found.notes, *notes))
+
+
 def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
     """Return the `clv` part of `metrics.json`."""
     model = value.figures.get("model", {})
@@ -232,6 +242,7 @@ def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
             **model.get("value", {}),
             "purchases": model.get("purchases", {}),
             **value.spread,
+            "total_errors": list(value.errors),
         },
         "baselines": {n: f["value"] for n, f in value.figures.items() if n != "model"},
     }
@@ -244,7 +255,7 @@ def value_figures_again(folder: Path) -> dict[str, Any]:
     ----------
     folder : Path
         The downloaded artifacts: `value.parquet`, `daily.parquet`, `config.yaml`, and
-        `metrics.json` for the length of the horizon.
+        `metrics.json` for the length of the horizon and the question.
 
     Returns
     -------
@@ -252,12 +263,11 @@ def value_figures_again(folder: Path) -> dict[str, Any]:
         As from `value_figures`.
     """
     config, rows = load_config(folder / "config.yaml"), pd.read_parquet(folder / "value.parquet")
-    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["clv"]["holdout"]
-    cuts = [day.date() for day in sorted(rows["cutoff"].unique())]
-    matrix, happened = rows.drop(columns=OUTCOME), rows[[*KEYS, *OUTCOME]]
+    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    config = config.asking(**told["churn"]["definition"])
     daily = pd.read_parquet(folder / "daily.parquet")
     with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise
-        again = value_backtest.run(matrix, happened, daily, cuts, config, told["horizon_days"])
+        again = value_backtest.judge(rows, daily, config, told["clv"]["holdout"]["horizon_days"])
     return value_figures(again, config)
 
 

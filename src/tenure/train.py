@@ -15,7 +15,6 @@ from tenure import labels, results, storage
 from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
-from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting, meet
 from tenure.backtest.record import numbered, record
 from tenure.config import Config
@@ -106,9 +105,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         churn_part["promoted"] = gate["signal"] and (met is None or gate["passed"])
         value = None
         if config.churn.kind == "inactivity":
-            value = value_backtest.run(
-                ready.matrix, ready.after, ready.daily, ready.origins, config, ready.value_days
-            )
+            value = results.value_held(ready, config)
         progress("fitting the final models")
         final = refit(ready, churn, value, config)
         metrics = {

@@ -8,8 +8,7 @@ import pandas as pd
 from tenure.backtest.value import RFM
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
-from tenure.models.btyd import Family
-from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
 from tenure.value import ConditionalValues, conditional_values
 
 __all__ = ["NO_VALUE", "at_stake", "value_unit"]
@@ -20,7 +19,7 @@ NO_VALUE = {
 }
 """Why there is no value, by kind of leaving."""
 
-FAMILY: Family = "mbg_nbd"
+FAMILY = FAMILIES[0]
 """The default family: the one chosen for scores was chosen on dates after the test cutoffs."""
 
 
@@ -69,9 +68,7 @@ def at_stake(matrix: pd.DataFrame, rows: pd.DataFrame, config: Config) -> Condit
             purchases,
             spend,
             seen.loc[rows["customer_id"][here]],
-            horizon_days=config.clv.horizon_days,
-            annual_discount_rate=config.clv.annual_discount_rate,
-            margin=config.clv.margin,
+            **config.clv.money,
             label_horizon_days=config.churn.horizon_days,
             gap_days=config.churn.gap_days,
         )
