@@ -22,8 +22,16 @@ from tenure.models.predictive import Leaving
 from tenure.models.purchases import expected_purchases
 from tenure.models.recipe import Recipe
 from tenure.models.shift import Shift
+from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel, spend_per_purchase
-from tenure.value import clv, combine, conditional_values, interval, value_at_risk
+from tenure.value import (
+    clv,
+    combine,
+    conditional_values,
+    interval,
+    subscriber_values,
+    value_at_risk,
+)
 
 __all__ = ["Bundle"]
 
@@ -185,6 +193,11 @@ class Bundle:
         timing = ["p_alive", "expected_purchases", "spend_per_purchase"]
         names = [*timing, clv_days, *bounds, "value_at_risk"]
         found = pd.DataFrame(np.nan, index=matrix.index, columns=names)
+        if isinstance(self.timing, SpellTiming) and not matrix.empty:
+            chance = np.full(len(matrix), np.nan)
+            chance[at_stake] = p
+            values = subscriber_values(matrix, self.timing, chance, self.churn, self.clv)
+            found[[clv_days, *bounds, "value_at_risk"]] = values
         if model is None or matrix.empty:
             return found
         x, t_x, T, m = (

@@ -16,6 +16,7 @@ from tenure.bundle import Bundle
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.inputs import Timing
+from tenure.labels import unpriced
 from tenure.models.btyd import PurchaseModel
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
@@ -94,6 +95,7 @@ def refit(
         trained_until=ready.as_of,
         recipe=recipe(churn.selected, churn.settings, ready.X.columns, config.model.calibration),
     )
+    notes += unpriced(ready.today)
     here = shifts.get("lightgbm", NO_SHIFT).at(ready.as_of)
     return Refitted(bundle, fitted["lightgbm"], replace(calibrators["lightgbm"], shift=here), notes)
 

@@ -15,7 +15,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tenure import labels
-from tenure.backtest import sensitivity
+from tenure.backtest import sensitivity, subscription_value
 from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
@@ -253,6 +253,8 @@ def value_figures_again(folder: Path) -> dict[str, Any]:
     """
     config, rows = load_config(folder / "config.yaml"), pd.read_parquet(folder / "value.parquet")
     told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["clv"]["holdout"]
+    if config.churn.kind == "subscription":
+        return subscription_value.figures(rows, config, told["horizon_days"])
     cuts = [day.date() for day in sorted(rows["cutoff"].unique())]
     matrix, happened = rows.drop(columns=OUTCOME), rows[[*KEYS, *OUTCOME]]
     with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise

@@ -15,6 +15,7 @@ from tenure import labels, results, storage
 from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
+from tenure.backtest import subscription_value
 from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting, meet
 from tenure.backtest.record import numbered, record
@@ -109,6 +110,11 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             value = value_backtest.run(
                 ready.matrix, ready.after, ready.origins, config, ready.value_days
             )
+        contracts = None
+        if config.churn.kind == "subscription" and ready.first_day and ready.as_of:
+            contracts = subscription_value.run(
+                sources.tables, churn, config, ready.first_day, ready.as_of
+            )
         progress("fitting the final models")
         final = refit(ready, churn, value, config)
         metrics = {
@@ -118,13 +124,20 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "cutoffs": [str(d) for d in ready.days],
             "audit": audited.to_json(),
             "churn": churn_part,
-            "clv": results.value_figures(value, config) if value else results.no_value(config),
+            "clv": (
+                contracts.figures
+                if contracts
+                else results.value_figures(value, config)
+                if value
+                else results.no_value(config)
+            ),
             "warnings": [
                 *horizon_why,
                 *ready.notes,
                 *(f"Not asked by the leak audit: {one}" for one in audited.not_asked),
                 *churn.notes,
                 *(value.notes if value else ()),
+                *(contracts.notes if contracts else ()),
                 *final.notes,
             ],
         }
@@ -132,6 +145,8 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         said = {"backtest": record(churn, met)}
         if value is not None:
             said["value"] = numbered(value.rows)
+        if contracts is not None and len(contracts.rows):
+            said["value"] = numbered(contracts.rows)
         return _write(metrics, said, final, ready, sources, tracking, config, config_file)
 
 
