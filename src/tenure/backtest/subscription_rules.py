@@ -56,21 +56,16 @@ def staying_days(lives: pd.DataFrame, people: pd.DataFrame, horizon_days: int) -
 
 
 def _curve(lives: pd.DataFrame, beyond: Array) -> Array:
-    """Share still there at each age: by Kaplan-Meier where enough were seen, then as `beyond`."""
-    left = lives["left"].to_numpy(dtype=bool)
-    if not left.any():
+    """Share still there at each age: by Kaplan-Meier as long as enough were seen, then `beyond`."""
+    days, left = lives["days"].to_numpy(dtype=np.float64), lives["left"].to_numpy(dtype=bool)
+    if len(days) < LEAST_AT_RISK:
         return beyond
-    days = lives["days"].to_numpy(dtype=np.float64)
-    model = KaplanMeier.fit(days, left, np.ones(len(lives)))
-    seen = [
-        a for a, n, s in zip(model.ages, model.at_risk, model.survival, strict=True)
-        if n >= LEAST_AT_RISK and s > 0
-    ]  # fmt: skip
-    if not seen:
-        return beyond
-    known = min(int(seen[-1]) + 1, len(beyond) - 1)
-    curve = model.reached(np.arange(len(beyond)))
-    curve[known:] = curve[known] * beyond[known:] / beyond[known]
+    curve = np.ones(len(beyond))
+    if left.any():
+        model = KaplanMeier.fit(days, left, np.ones(len(days)))
+        curve = model.reached(np.arange(len(beyond)))
+    seen = min(int(np.sort(days)[-LEAST_AT_RISK]), np.flatnonzero(curve > 0)[-1])
+    curve[seen:] = curve[seen] * beyond[seen:] / beyond[seen]
     return curve
 
 

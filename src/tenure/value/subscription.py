@@ -198,7 +198,8 @@ class Contracts:
             there = law(age, t)
             if squared:
                 there = there * 2 * self._days_until(t, wait)
-            total += factor * ((high - start)[:, 0] / 2) * (there @ _WEIGHTS)
+            # no matrix product: its last bit depends on how many rows there are
+            total += factor * ((high - start)[:, 0] / 2) * (there * _WEIGHTS).sum(axis=1)
         return total
 
     def _days_until(self, end: Array, wait: Array) -> Array:
