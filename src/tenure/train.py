@@ -105,16 +105,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
         churn_part["promoted"] = gate["signal"] and (met is None or gate["passed"])
-        value = None
-        if config.churn.kind == "inactivity":
-            value = value_backtest.run(
-                ready.matrix, ready.after, ready.origins, config, ready.value_days
-            )
-        contracts = None
-        if config.churn.kind == "subscription" and ready.first_day and ready.as_of:
-            contracts = subscription_value.run(
-                sources.tables, churn, config, ready.first_day, ready.as_of
-            )
+        value, held = _value_held(ready, sources, churn, config)
         progress("fitting the final models")
         final = refit(ready, churn, value, config)
         metrics = {
@@ -124,30 +115,47 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "cutoffs": [str(d) for d in ready.days],
             "audit": audited.to_json(),
             "churn": churn_part,
-            "clv": (
-                contracts.figures
-                if contracts
-                else results.value_figures(value, config)
-                if value
-                else results.no_value(config)
-            ),
+            "clv": held.figures,
             "warnings": [
                 *horizon_why,
                 *ready.notes,
                 *(f"Not asked by the leak audit: {one}" for one in audited.not_asked),
                 *churn.notes,
-                *(value.notes if value else ()),
-                *(contracts.notes if contracts else ()),
+                *held.notes,
                 *final.notes,
             ],
         }
         progress("writing")
         said = {"backtest": record(churn, met)}
-        if value is not None:
-            said["value"] = numbered(value.rows)
-        if contracts is not None and len(contracts.rows):
-            said["value"] = numbered(contracts.rows)
+        if len(held.rows.columns):
+            said["value"] = numbered(held.rows)
         return _write(metrics, said, final, ready, sources, tracking, config, config_file)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Value held against what came: figures, notes, and the rows they are made of."""
+
+    figures: dict[str, Any]
+    notes: tuple[str, ...]
+    rows: pd.DataFrame
+
+
+def _value_held(
+    ready: Population, sources: Sources, churn: churn_backtest.Backtest, config: Config
+) -> tuple[value_backtest.ValueBacktest | None, _Held]:
+    """Judge the value of the kind; beside it, what was chosen for purchases."""
+    if config.churn.kind == "inactivity":
+        value = value_backtest.run(
+            ready.matrix, ready.after, ready.origins, config, ready.value_days
+        )
+        return value, _Held(results.value_figures(value, config), value.notes, value.rows)
+    if config.churn.kind == "subscription" and ready.first_day and ready.as_of:
+        contracts = subscription_value.run(
+            sources.tables, churn, config, ready.first_day, ready.as_of
+        )
+        return None, _Held(contracts.figures, contracts.notes, contracts.rows)
+    return None, _Held(results.no_value(config), (), pd.DataFrame())
 
 
 def _meet_champion(

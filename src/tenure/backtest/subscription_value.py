@@ -20,7 +20,7 @@ import pandas as pd
 from tenure import labels
 from tenure.backtest.churn import Backtest
 from tenure.backtest.stakes import NO_PRICE, value_unit
-from tenure.backtest.subscription_rows import KEYS, MODEL, SAID, expected_and_came
+from tenure.backtest.subscription_rows import BY_AGE, KEYS, MODEL, SAID, expected_and_came
 from tenure.backtest.value import validation_days
 from tenure.config import Config
 from tenure.cutoffs import LEAST_HISTORY
@@ -135,6 +135,7 @@ def figures(rows: pd.DataFrame, config: Config, horizon_days: int) -> Json:
     if not here.all():
         longest = int(rows["horizon_days"].max())
         longer, beside = _judged(rows[~here], config, longest)
+        del beside[BY_AGE]  # there it is the model itself
         told["longer"] = {"holdout": longer, "baselines": beside}
     return told
 
