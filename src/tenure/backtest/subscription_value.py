@@ -135,7 +135,7 @@ def figures(rows: pd.DataFrame, config: Config, horizon_days: int) -> Json:
     if not here.all():
         longest = int(rows["horizon_days"].max())
         longer, beside = _judged(rows[~here], config, longest)
-        del beside[BY_AGE]  # there it is the model itself
+        beside.pop(BY_AGE, None)  # there it is the model itself
         told["longer"] = {"holdout": longer, "baselines": beside}
     return told
 
