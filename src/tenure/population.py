@@ -48,6 +48,8 @@ class Population:
         How long subscriptions last, learnt up to `as_of`; None for other kinds.
     after : DataFrame
         Purchases and money within the validation horizon after the value origins.
+    daily : DataFrame
+        Purchases of each day around them, of everybody together (`labels.daily_purchases`).
     value_days : int
         The validation horizon.
     origins : tuple of date
@@ -71,6 +73,7 @@ class Population:
     X: pd.DataFrame
     timing: Timing | None
     after: pd.DataFrame
+    daily: pd.DataFrame
     value_days: int
     origins: tuple[dt.date, ...]
     known: pd.Series
@@ -118,8 +121,9 @@ def _dated(sources: Sources, config: Config) -> Population:
     asked = sorted({*days, *origins, until})
     matrix = build(sources.tables, asked, zone, schema)
     matrix = labels.beside(sources.tables, matrix, asked, zone, churn)
-    after = pd.DataFrame()
+    after = daily = pd.DataFrame()
     if is_valued:
+        daily = labels.daily_purchases(sources.tables, origins, zone, value_days)
         after = labels.outcomes(sources.tables, origins, zone, gap_days=0, horizon_days=value_days)
     people, rows, treated = labels.labelled(sources.tables, matrix, days, zone, churn)
     again = _came_again(matrix, until) if churn.kind == "inactivity" else ""
@@ -132,8 +136,8 @@ def _dated(sources: Sources, config: Config) -> Population:
     X = pd.concat(parts).loc[people.index]
     known = labels.known_customers(sources.tables, until, zone, churn.table)
     return Population(
-        schema, matrix, days, first, until, rows, X, timing.get(until), after, value_days, origins,
-        known, treated, (*_reached(treated, len(rows), config), *notes), timing,
+        schema, matrix, days, first, until, rows, X, timing.get(until), after, daily, value_days,
+        origins, known, treated, (*_reached(treated, len(rows), config), *notes), timing,
     )  # fmt: skip
 
 
@@ -213,6 +217,7 @@ def _undated(sources: Sources, config: Config) -> Population:
         X=inputs(people, schema, None, config.churn),
         timing=None,
         after=pd.DataFrame(),
+        daily=pd.DataFrame(),
         value_days=0,
         origins=(),
         known=matrix["customer_id"],

@@ -243,8 +243,8 @@ def value_figures_again(folder: Path) -> dict[str, Any]:
     Parameters
     ----------
     folder : Path
-        The downloaded artifacts: `value.parquet`, `config.yaml`, and `metrics.json` for the
-        length of the horizon.
+        The downloaded artifacts: `value.parquet`, `daily.parquet`, `config.yaml`, and
+        `metrics.json` for the length of the horizon.
 
     Returns
     -------
@@ -257,8 +257,9 @@ def value_figures_again(folder: Path) -> dict[str, Any]:
         return subscription_value.figures(rows, config, told["horizon_days"])
     cuts = [day.date() for day in sorted(rows["cutoff"].unique())]
     matrix, happened = rows.drop(columns=OUTCOME), rows[[*KEYS, *OUTCOME]]
+    daily = pd.read_parquet(folder / "daily.parquet")
     with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise
-        again = value_backtest.run(matrix, happened, cuts, config, told["horizon_days"])
+        again = value_backtest.run(matrix, happened, daily, cuts, config, told["horizon_days"])
     return value_figures(again, config)
 
 

@@ -129,6 +129,8 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         said = {"backtest": record(churn, met)}
         if len(held.rows.columns):
             said["value"] = numbered(held.rows)
+        if value is not None:
+            said["daily"] = ready.daily
         return _write(metrics, said, final, ready, sources, tracking, config, config_file)
 
 
@@ -147,7 +149,7 @@ def _value_held(
     """Judge the value of the kind; beside it, what was chosen for purchases."""
     if config.churn.kind == "inactivity":
         value = value_backtest.run(
-            ready.matrix, ready.after, ready.origins, config, ready.value_days
+            ready.matrix, ready.after, ready.daily, ready.origins, config, ready.value_days
         )
         return value, _Held(results.value_figures(value, config), value.notes, value.rows)
     if config.churn.kind == "subscription" and ready.first_day and ready.as_of:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tenure.backtest.tracking import pictures
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
 from tenure.evaluation.clv import baselines, coverage, deciles, holdout
 from tenure.models import pareto
 from tenure.models.btyd import Family, PurchaseModel
-from tenure.models.clv import fit_pareto, fit_purchases, fit_spend
+from tenure.models.clv import fit_purchases, fit_spend
 from tenure.models.futures import totals
 from tenure.models.predictive import laws
 from tenure.models.purchases import expected_purchases
@@ -53,7 +54,8 @@ class ValueBacktest:
         name → {"value", "purchases"} → metric → estimate, with `model` and its baselines.
     spread : dict
         Of the chosen family: `deciles`, customers by predicted value, expected against actual;
-        `coverage` of the 90 % intervals for one customer; `total`, all customers together.
+        `coverage` of the 90 % intervals for one customer; `total`, all customers together; and what
+        `tracking.pictures` finds.
     notes : tuple of str
         Warnings of the fits, for people.
     rows : DataFrame
@@ -85,6 +87,7 @@ def origins(first_day: dt.date, observed_until: dt.date) -> tuple[dt.date, ...]:
 def run(
     matrix: pd.DataFrame,
     happened: pd.DataFrame,
+    daily: pd.DataFrame,
     cuts: Sequence[dt.date],
     config: Config,
     horizon_days: int,
@@ -98,6 +101,8 @@ def run(
         `monetary_value`).
     happened : DataFrame
         From `labels.outcomes` over the validation horizon.
+    daily : DataFrame
+        From `labels.daily_purchases`, likewise.
     cuts : (date, date)
         From `origins`.
     config : Config
@@ -143,6 +148,7 @@ def run(
         "deciles": _deciles(late, predictions["model"], seed),
         "coverage": _coverage(chosen, spend, late, horizon_days, seed),
         "total": _total(chosen, spend, late, predictions["model"], horizon_days, seed),
+        **pictures(chosen, late, daily, cuts[1], horizon_days, seed=seed),
     }
     return ValueBacktest(family, why, horizon_days, cuts[1], figures, spread, notes, rows)
 
@@ -167,7 +173,7 @@ def _pareto(
     late: pd.DataFrame, spend: SpendModel, days: int
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[str, ...]]:
     """Predict by Pareto/NBD, which is shown beside the families that may be chosen."""
-    model = fit_pareto(late[RFM])
+    model = fit_purchases(late[RFM], "pareto_nbd")
     x, t_x, T, m = (late[c].to_numpy() for c in (*RFM, "monetary_value"))
     purchases = pareto.expected_purchases(model, x, t_x, T, days)
     return (purchases, purchases * spend_per_purchase(spend, x, m)), model.warnings

@@ -1,5 +1,6 @@
 """Who is asked about, and what happened to them, for each kind of leaving."""
 
+from tenure.labels.daily import daily_purchases
 from tenure.labels.inactivity import bought_within, eligible, outcomes, with_labels
 from tenure.labels.people import (
     beside,
@@ -19,6 +20,7 @@ __all__ = [
     "bought_within",
     "cohorts",
     "customer_labels",
+    "daily_purchases",
     "departures",
     "durations",
     "eligible",

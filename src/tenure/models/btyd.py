@@ -26,9 +26,11 @@ __all__ = [
     "PurchaseModel",
     "Status",
     "floats",
+    "frozen",
     "log_dead_over_alive",
     "log_likelihood",
     "p_alive",
+    "plain",
 ]
 
 Family = Literal["bg_nbd", "mbg_nbd"]
@@ -55,6 +57,10 @@ class PurchaseModel:
     n_customers : int
     warnings : tuple of str
         What a reader must know, in words.
+    gradient : float or None
+        Largest slope of the log-likelihood there in the logarithm of a parameter, per customer.
+    covariance : tuple of tuple of float
+        Of the logarithms of the parameters, in their order; 0 in directions not determined.
     """
 
     family: Family
@@ -66,19 +72,34 @@ class PurchaseModel:
     status: Status
     n_customers: int
     warnings: tuple[str, ...] = ()
+    gradient: float | None = None
+    covariance: tuple[tuple[float, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain JSON values."""
-        return {**asdict(self), "warnings": list(self.warnings)}
+        return plain(self)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> PurchaseModel:
         """Rebuild the model that `to_json` described."""
-        return cls(**{**stored, "warnings": tuple(stored["warnings"])})
+        return cls(**frozen(stored))
 
     def chances(self, frequency: Array) -> Array:
         """Return how often the customer could have dropped out so far."""
         return frequency + (self.family == "mbg_nbd")
+
+
+def plain(model: Any) -> dict[str, Any]:
+    """Return a fitted model's fields as plain JSON values."""
+    held = asdict(model)
+    rows = [list(row) for row in held["covariance"]]
+    return {**held, "warnings": list(held["warnings"]), "covariance": rows}
+
+
+def frozen(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that `plain` described; a model of before they were kept lacks some."""
+    rows = tuple(tuple(row) for row in stored.get("covariance", ()))
+    return {**stored, "warnings": tuple(stored["warnings"]), "covariance": rows}
 
 
 def floats(*columns: npt.ArrayLike) -> tuple[Array, ...]:

@@ -40,6 +40,11 @@ class ParetoModel:
     status : {"converged", "boundary", "fallback"}
     n_customers : int
     warnings : tuple of str
+        What a reader must know, in words.
+    gradient : float or None
+        Largest slope of the log-likelihood there in the logarithm of a parameter, per customer.
+    covariance : tuple of tuple of float
+        Of the logarithms of the parameters, in their order; 0 in directions not determined.
     """
 
     r: float
@@ -50,6 +55,8 @@ class ParetoModel:
     status: Status
     n_customers: int
     warnings: tuple[str, ...] = ()
+    gradient: float | None = None
+    covariance: tuple[tuple[float, ...], ...] = ()
 
 
 def log_dead_over_alive(model: ParetoModel, x: Array, t_x: Array, T: Array) -> Array:

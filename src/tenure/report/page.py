@@ -15,6 +15,7 @@ import pandas as pd
 from tenure.config import Config
 from tenure.explain.reasons import REASONS
 from tenure.report import words, writing
+from tenure.report.charts import charts
 from tenure.report.meaning import defined, meaning
 from tenure.report.money import Scale, basis
 from tenure.report.question import early, label_table, lead_table
@@ -84,6 +85,7 @@ def page(
         "expert": _expert(metrics, drivers, config, limits),
         "value": _value(metrics, scored, config),
         "spoken": spoken(config.churn.kind),
+        "charts": charts(metrics["clv"], config.currency),
     }
     return environment.get_template("report.html").render(**says)
 

@@ -16,8 +16,8 @@ class Spoken(NamedTuple):
 
     Attributes
     ----------
-    people : str
-        Whom the holdout holds.
+    people, readers : str
+        Whom the holdout holds, for data scientists and for readers.
     counted : str
         The key in `metrics.json` of what is counted beside money.
     unit : str
@@ -27,18 +27,26 @@ class Spoken(NamedTuple):
     """
 
     people: str
+    readers: str
     counted: str
     unit: str
     leaving: str
 
 
 _PURCHASES = Spoken(
-    "everybody ever seen", "purchases", "purchase days", "since some who leave come back later"
+    "everybody ever seen",
+    "everybody who had ever bought",
+    "purchases",
+    "purchase days",
+    "since some who leave come back later",
 )
 _MONTHS = Spoken(
-    "everybody whose subscription ran and who had not given notice", "months", "months paid",
+    "everybody whose subscription ran and who had not given notice",
+    "everybody whose subscription ran and who had not given notice",
+    "months",
+    "months paid",
     "which is what they pay until their subscription ends",
-)  # fmt: skip
+)
 _NAIVE = {
     "always_zero": "expecting nothing from anybody",
     "everybody_stays": "expecting everybody to stay at today's price",
