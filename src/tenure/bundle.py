@@ -20,6 +20,7 @@ from tenure.models.candidate import Candidate
 from tenure.models.families import AnyModel
 from tenure.models.recipe import Recipe
 from tenure.models.shift import Shift
+from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel
 from tenure.models.twopart import TwoPart
 from tenure.value import (
@@ -28,6 +29,7 @@ from tenure.value import (
     buyer_timing,
     buyer_values,
     expected_saved_value,
+    subscriber_values,
     value_at_risk,
 )
 
@@ -198,24 +200,31 @@ class Bundle:
             "value_at_risk", "expected_saved_value",
         ]  # fmt: skip
         found = pd.DataFrame(np.nan, index=matrix.index, columns=names)
-        if self.purchases is None or matrix.empty:
-            return found
-        timing = buyer_timing(matrix, self.purchases, self.clv.horizon_days)
-        found[timing.columns] = timing
-        if self.spend is None:
+        if matrix.empty:
             return found
         chance = np.full(len(matrix), np.nan)
         chance[at_stake] = p
-        foreseen = None
-        if self.trees is not None:
-            _, expected = self.trees.expected(self.inputs(matrix))
-            foreseen = Foreseen(expected, self.trees.horizon_days)
-        worth = buyer_values(
-            matrix, self.purchases, self.spend, chance, self.churn, self.clv, foreseen
-        )
-        found["spend_per_purchase"] = worth["spend_per_purchase"]
+        if isinstance(self.timing, SpellTiming):
+            worth = subscriber_values(matrix, self.timing, chance, self.churn, self.clv)
+        elif self.purchases is None:
+            return found
+        else:
+            timing = buyer_timing(matrix, self.purchases, self.clv.horizon_days)
+            found[timing.columns] = timing
+            if self.spend is None:
+                return found
+            worth = buyer_values(
+                matrix, self.purchases, self.spend, chance, self.churn, self.clv,
+                self._foreseen(matrix),
+            )  # fmt: skip
+            found["spend_per_purchase"] = worth["spend_per_purchase"]
         found[names[3:6]] = worth[VALUES[:3]].to_numpy()
         stake = chance, worth["if_stays"], worth["if_leaves"]
         found["value_at_risk"] = value_at_risk(*stake)
         found["expected_saved_value"] = expected_saved_value(*stake, self.campaign)
         return found
+
+    def _foreseen(self, matrix: pd.DataFrame) -> Foreseen | None:
+        if self.trees is None:
+            return None
+        return Foreseen(self.trees.expected(self.inputs(matrix))[1], self.trees.horizon_days)

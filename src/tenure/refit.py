@@ -17,6 +17,7 @@ from tenure.bundle import Bundle
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.inputs import Timing
+from tenure.labels import unpriced
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
 from tenure.models.churn import fit_candidates
@@ -99,6 +100,7 @@ def refit(
         campaign=config.campaign,
         recipe=recipe(churn.selected, churn.settings, ready.X.columns, config.model.calibration),
     )
+    notes += unpriced(ready.today)
     here = shifts.get("lightgbm", NO_SHIFT).at(ready.as_of)
     return Refitted(bundle, fitted["lightgbm"], replace(calibrators["lightgbm"], shift=here), notes)
 

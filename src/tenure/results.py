@@ -16,13 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from tenure import labels
 from tenure.backtest import sensitivity
-from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
-from tenure.backtest.foresight import foresight
 from tenure.backtest.record import champion_said, recall
-from tenure.backtest.stakes import NO_VALUE, value_unit
-from tenure.backtest.value import ValueBacktest
 from tenure.config import Config, load_config
 from tenure.evaluation.churn import by_cutoff, paired
 from tenure.evaluation.gate import gate, inferior
@@ -40,12 +36,8 @@ __all__ = [
     "data_figures",
     "flat",
     "label_report",
-    "no_value",
     "params",
     "tags",
-    "value_figures",
-    "value_figures_again",
-    "value_held",
     "with_lead",
     "write_json",
 ]
@@ -171,17 +163,6 @@ def _spread(churn: Backtest) -> dict[str, Any]:
     return {"by_cutoff": [], "by_repeat": by_repeat}
 
 
-def no_value(config: Config) -> dict[str, Any]:
-    """Return the `clv` part of `metrics.json` where value is not modelled."""
-    return {
-        "family": None,
-        "why": NO_VALUE[config.churn.kind],
-        "unit": value_unit(config.clv),
-        "holdout": {"horizon_days": None, "origin": None, "purchases": {}},
-        "baselines": {},
-    }
-
-
 def label_report(sources: Sources, ready: Population, config: Config) -> dict[str, Any]:
     """Tell how the figures move with the question (the `label_report` of `metrics.json`)."""
     if ready.as_of is None:
@@ -218,57 +199,6 @@ def _lead_time(churn: Backtest, config: Config) -> dict[str, Any]:
             seed=config.model.seed,
         ),
     }
-
-
-def value_held(ready: Population, config: Config) -> ValueBacktest:
-    """Hold what would have been said of value against what came."""
-    rows = value_backtest.past(ready.matrix, ready.after, ready.origins)
-    rows, notes = foresight(rows, ready.features, config) if len(rows) else (rows, ())
-    found = value_backtest.judge(rows, ready.daily, config, ready.value_days)
-    return replace(found, notes=(*found.notes, *notes))
-
-
-def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
-    """Return the `clv` part of `metrics.json`."""
-    model = value.figures.get("model", {})
-    return {
-        "family": value.family,
-        "why": value.why,
-        "unit": value_unit(config.clv),
-        "holdout": {
-            "horizon_days": value.horizon_days,
-            "origin": None if value.origin is None else str(value.origin),
-            "unit": "revenue",  # what came is held against what was said, before any margin
-            **model.get("value", {}),
-            "purchases": model.get("purchases", {}),
-            **value.spread,
-            "total_errors": list(value.errors),
-        },
-        "baselines": {n: f["value"] for n, f in value.figures.items() if n != "model"},
-    }
-
-
-def value_figures_again(folder: Path) -> dict[str, Any]:
-    """Fit and judge the value models anew from what a run's MLflow artifacts hold.
-
-    Parameters
-    ----------
-    folder : Path
-        The downloaded artifacts: `value.parquet`, `daily.parquet`, `config.yaml`, and
-        `metrics.json` for the length of the horizon and the question.
-
-    Returns
-    -------
-    dict
-        As from `value_figures`.
-    """
-    config, rows = load_config(folder / "config.yaml"), pd.read_parquet(folder / "value.parquet")
-    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    config = config.asking(**told["churn"]["definition"])
-    daily = pd.read_parquet(folder / "daily.parquet")
-    with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise
-        again = value_backtest.judge(rows, daily, config, told["clv"]["holdout"]["horizon_days"])
-    return value_figures(again, config)
 
 
 def params(config: Config, ready: Population) -> dict[str, Any]:

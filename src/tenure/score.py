@@ -104,7 +104,7 @@ def score(
         aside if len(unknown) else None,
         found.version,
         found.run_id,
-        tuple(storage.library_warnings(found.folder)),
+        (*storage.library_warnings(found.folder), *labels.unpriced(matrix)),
     )
 
 

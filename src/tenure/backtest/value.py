@@ -39,6 +39,8 @@ OUTCOME = ["purchase_days", "value"]
 CHANCE, TREES = "churn_probability", ["trees_purchases", "trees_value"]
 BESIDE = [CHANCE, *TREES]
 LIGHTGBM = "lightgbm"
+COMBINED = "_and_churn"
+"""A family's value combined with the calibrated chance of leaving."""
 
 Array = np.ndarray
 Json = dict[str, Any]
@@ -206,6 +208,9 @@ def judge(
         late["frequency"], late["T"], late["monetary_value"], horizon_days=horizon_days
     )
     model = (chosen.raw()[0], chosen.combined())
+    if chosen.trees:  # else it is the model itself
+        beside = replace(chosen, trees=False)
+        said[f"{timing}{COMBINED}"] = beside.raw()[0], beside.combined()
     seed, origin = config.model.seed, late["cutoff"].iloc[0].date()
     errors = [_missed(one, family, config, horizon_days) for one in at[:-1]]
     errors.append(_log_ratio(float(late["value"].sum()), float(model[1].sum())))

@@ -13,22 +13,28 @@ from tenure.labels.people import (
     with_outcome,
 )
 from tenure.labels.subscription import departures, durations, standing
+from tenure.labels.terms import cohorts, has_price, revenue, terms, unpriced
 
 __all__ = [
     "beside",
     "bought_within",
+    "cohorts",
     "customer_labels",
     "daily_purchases",
     "departures",
     "durations",
     "eligible",
+    "has_price",
     "known_customers",
     "labelled",
     "lead_days",
     "outcomes",
+    "revenue",
     "standing",
     "statuses",
+    "terms",
     "treated",
+    "unpriced",
     "with_labels",
     "with_outcome",
 ]

@@ -21,6 +21,7 @@ from tenure.report.money import Scale, basis
 from tenure.report.question import early, label_table, lead_table
 from tenure.report.tables import metric_columns, reliability_groups
 from tenure.report.trust import judged, trust
+from tenure.report.valued import longer, spoken
 
 __all__ = ["TOP_CUSTOMERS", "page"]
 
@@ -83,6 +84,7 @@ def page(
         "data": _data(metrics["data"]),
         "expert": _expert(metrics, drivers, config, limits),
         "value": _value(metrics, scored, config),
+        "spoken": spoken(config.churn.kind),
         "charts": charts(metrics["clv"], config.currency),
     }
     return environment.get_template("report.html").render(**says)
@@ -289,6 +291,7 @@ def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, f
         "clv": clv,
         "models": every,
         "predictors": predictors,
+        "longer": longer(clv),
         "label": defined(config.churn),
         "cutoffs": metrics["cutoffs"],
         "n": sum(row["n"] for row in churn["by_cutoff"] or churn["by_repeat"]),
