@@ -154,7 +154,7 @@ def test_the_total_of_39_weeks_has_the_published_interval(rfm):
     spend = fit_spend(rfm["frequency"], rfm["monetary_value"])
     bought, came = totals(purchases, spend, rfm, 273, draws=600, seed=1)
     assert np.quantile(bought, [0.05, 0.5, 0.95]) == pytest.approx([1486, 1652, 1825], abs=20)
-    certain = [dataclasses.replace(m, status="fallback") for m in (purchases, spend)]
+    certain = [dataclasses.replace(m, covariance=()) for m in (purchases, spend)]
     alone, _ = totals(*certain, rfm, 273, draws=600, seed=1)
     assert np.ptp(np.quantile(alone, [0.05, 0.95])) < 0.75 * np.ptp(
         np.quantile(bought, [0.05, 0.95])

@@ -15,14 +15,14 @@ from scipy.integrate import quad
 from scipy.stats import gamma
 
 from tenure.errors import DataError
+from tenure.models.btyd import log_likelihood, p_alive
 from tenure.models.clv import fit_purchases
-from tenure.models.pareto import (
-    ParetoModel,
+from tenure.models.pareto import ParetoModel
+from tenure.models.purchases import (
     expected_purchases,
-    log_likelihood,
-    p_alive,
+    p_purchase_if_alive,
+    silent_purchases_by_step,
 )
-from tenure.models.purchases import p_purchase_if_alive, silent_purchases_by_step
 
 
 def model(r, alpha, s, beta):

@@ -178,7 +178,7 @@ class TestStakes:
         matrix, shop = self.matrix(), config(clv={"margin": 0.5})
         rows = matrix[["customer_id", "cutoff"]].sample(frac=0.5, random_state=1)
         rows = rows.reset_index(drop=True)
-        found = at_stake(matrix, rows, shop)
+        found = at_stake(matrix, rows, shop, {})
         early = (rows["cutoff"] == dt.datetime(2024, 1, 1)).to_numpy()
         seen = matrix[matrix["cutoff"] == dt.datetime(2024, 1, 1)]
         models = (
@@ -194,7 +194,7 @@ class TestStakes:
         later = matrix["cutoff"] == dt.datetime(2024, 2, 1)
         matrix.loc[later, "monetary_value"] *= 100
         matrix.loc[later, "frequency"] += 1
-        changed = at_stake(matrix, rows, shop)
+        changed = at_stake(matrix, rows, shop, {})
         np.testing.assert_array_equal(changed.V_A[early], found.V_A[early])
         assert (changed.V_A[~early] > 2 * found.V_A[~early]).mean() > 0.9
 
@@ -203,10 +203,10 @@ class TestStakes:
         rows = matrix[["customer_id", "cutoff"]]
         label = config(churn={"kind": "label"})
         with pytest.raises(DataError, match="Value takes dated purchases"):
-            at_stake(matrix, rows, label)
+            at_stake(matrix, rows, label, {})
         once = matrix.assign(frequency=0, recency=0, monetary_value=np.nan)
         with pytest.raises(DataError, match="at 2024-01-01: clv: no repeat purchases"):
-            at_stake(once, rows, config())
+            at_stake(once, rows, config(), {})
 
     def test_the_unit_says_whether_it_is_revenue(self):
         assert value_unit(config().clv) == "revenue"
