@@ -11,12 +11,10 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from tenure import labels, results, storage
+from tenure import labels, results, storage, valuation
 from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
-from tenure.backtest import subscription_value
-from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting, meet
 from tenure.backtest.record import numbered, record
 from tenure.config import Config
@@ -105,9 +103,11 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
         churn_part["promoted"] = gate["signal"] and (met is None or gate["passed"])
-        value, held = _value_held(ready, sources, churn, config)
+        value, held = valuation.held(ready, sources, churn, config)
         progress("fitting the final models")
         final = refit(ready, churn, value, config)
+        found, explained = _drivers(final, ready, config)
+        scores = final.bundle.score(ready.today, ready.known, explained)
         metrics = {
             "project": config.project,
             "run_id": tracking.run_id,
@@ -115,7 +115,11 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "cutoffs": [str(d) for d in ready.days],
             "audit": audited.to_json(),
             "churn": churn_part,
-            "clv": held.figures,
+            "clv": {
+                **held.figures,
+                "fits": valuation.fitted(final.bundle, final.notes),
+                "totals": valuation.totals(scores, final.bundle, ready, held.errors, config),
+            },
             "warnings": [
                 *horizon_why,
                 *ready.notes,
@@ -131,33 +135,9 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             said["value"] = numbered(held.rows)
         if value is not None:
             said["daily"] = ready.daily
-        return _write(metrics, said, final, ready, sources, tracking, config, config_file)
-
-
-@dataclass(frozen=True)
-class _Held:
-    """Value held against what came: figures, notes, and the rows they are made of."""
-
-    figures: dict[str, Any]
-    notes: tuple[str, ...]
-    rows: pd.DataFrame
-
-
-def _value_held(
-    ready: Population, sources: Sources, churn: churn_backtest.Backtest, config: Config
-) -> tuple[value_backtest.ValueBacktest | None, _Held]:
-    """Judge the value of the kind; beside it, what was chosen for purchases."""
-    if config.churn.kind == "inactivity":
-        value = value_backtest.run(
-            ready.matrix, ready.after, ready.daily, ready.origins, config, ready.value_days
+        return _write(
+            metrics, found, scores, said, final, ready, sources, tracking, config, config_file
         )
-        return value, _Held(results.value_figures(value, config), value.notes, value.rows)
-    if config.churn.kind == "subscription" and ready.first_day and ready.as_of:
-        contracts = subscription_value.run(
-            sources.tables, churn, config, ready.first_day, ready.as_of
-        )
-        return None, _Held(contracts.figures, contracts.notes, contracts.rows)
-    return None, _Held(results.no_value(config), (), pd.DataFrame())
 
 
 def _meet_champion(
@@ -175,6 +155,8 @@ def _meet_champion(
 
 def _write(
     metrics: dict[str, Any],
+    found: dict[str, Any],
+    scores: pd.DataFrame,
     said: dict[str, pd.DataFrame],
     final: Refitted,
     ready: Population,
@@ -185,8 +167,6 @@ def _write(
 ) -> Trained:
     """Stage every file, log the run, move all files over at once, and only then promote."""
     bundle = final.bundle
-    found, explained = _drivers(final, ready, config)
-    scores = bundle.score(ready.today, ready.known, explained)
     html = page(metrics, found, scores, config, bundle.band_limits())
     boosters = final.lightgbm.to_json()["boosters"]
     with staged_folder(config.out) as folder:

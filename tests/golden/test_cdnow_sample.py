@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from tenure.evaluation.clv import baselines, holdout
-from tenure.models import pareto
 from tenure.models.btyd import log_likelihood, p_alive
 from tenure.models.clv import fit_purchases, fit_spend
 from tenure.models.futures import totals
@@ -135,7 +134,7 @@ def test_holdout_of_39_weeks(days, rfm):
     for family in PUBLISHED:
         ahead = expected_purchases(fit_purchases(rfm, family), *columns, 273)
         predictions[family] = (ahead, ahead * money)
-    other = pareto.expected_purchases(fit_purchases(rfm, "pareto_nbd"), *columns, 273)
+    other = expected_purchases(fit_purchases(rfm, "pareto_nbd"), *columns, 273)
     predictions["pareto_nbd"] = (other, other * money)
     judged = holdout(bought, spent, predictions, draws=40)
     mae = {name: round(f["purchases"]["mae"]["value"], 3) for name, f in judged.items()}

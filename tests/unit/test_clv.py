@@ -14,13 +14,18 @@ from scipy.stats import gamma as gamma_distribution
 from tenure.errors import DataError
 from tenure.models.btyd import PurchaseModel, log_likelihood, p_alive
 from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.families import from_json
+from tenure.models.pareto import ParetoModel
 from tenure.models.purchases import expected_purchases, log_odds_no_purchase, p_no_purchase
 from tenure.models.spend import SpendModel, spend_per_purchase
 
 FAMILIES = ("bg_nbd", "mbg_nbd")
+ALL = (*FAMILIES, "pareto_nbd")
 
 
 def model(r, alpha, a, b, family="bg_nbd"):
+    if family == "pareto_nbd":
+        return ParetoModel(r, alpha, a, 40 * b, 0.0, "converged", 1)
     return PurchaseModel(family, r, alpha, a, b, 0.0, "converged", 1)
 
 
@@ -74,7 +79,7 @@ def test_a_of_exactly_one_is_the_limit_from_both_sides():
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_extreme_histories_stay_finite_and_monotone(family):
     m = model(0.24, 31.0, 0.79, 2.4, family)
     x = np.array([0, 0, 1, 5000, 5000, 5000])
@@ -108,7 +113,7 @@ def test_likelihood_is_the_mixture_over_rates_and_dropouts(family, history):
     assert np.exp(log_likelihood(m, x, t_x, T)[0]) == pytest.approx(whole, rel=1e-3)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_silence_is_a_ratio_of_likelihoods(family):
     m = model(0.24, 31.0, 0.79, 2.4, family)
     x, t_x, T = np.array([0, 2, 30]), np.array([0, 200, 260]), np.array([270, 270, 270])
@@ -118,7 +123,7 @@ def test_silence_is_a_ratio_of_likelihoods(family):
     np.testing.assert_allclose(odds, np.log(ratio / (1 - ratio)), rtol=1e-8)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_a_gap_agrees_with_simulation_from_the_posterior(family):
     m = model(0.8, 20.0, 0.9, 2.0, family)
     x, t_x, T, gap, horizon = 4, 80, 100, 45, 60
@@ -137,20 +142,24 @@ class futures:  # noqa: N801 (reads as a function)
     def __init__(self, m, x, t_x, T, gap, horizon, *, horizon_days, draws, seed=5):
         rng = np.random.default_rng(seed)
         rate = rng.gamma(m.r + x, 1 / (m.alpha + T), draws)
-        leave = rng.beta(m.a, m.b + x + (m.family == "mbg_nbd"), draws)
+        end, leave = np.inf, 0.0
+        if m.family == "pareto_nbd":
+            end = rng.exponential(1 / rng.gamma(m.s, 1 / (m.beta + T), draws))
+        else:
+            leave = rng.beta(m.a, m.b + x + (m.family == "mbg_nbd"), draws)
         alive = rng.random(draws) < p_alive(m, x, t_x, T)[0]
         now = np.zeros(draws)
         self.bought = np.zeros(draws, dtype=bool)
         self.purchases = np.zeros(draws)
         while alive.any():
             now = now + rng.exponential(1 / rate)
-            alive &= now < horizon_days
+            alive &= now < np.minimum(end, horizon_days)
             self.purchases += alive
             self.bought |= alive & (now >= gap) & (now < gap + horizon)
             alive &= rng.random(draws) >= leave
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_a_prediction_does_not_depend_on_who_else_is_there(family):
     m = model(0.24, 31.0, 0.79, 2.4, family)
     rng = np.random.default_rng(3)
@@ -189,7 +198,8 @@ def test_row_order_does_not_matter_and_json_keeps_everything():
     rfm = simulated(500)
     m = fit_purchases(rfm, "mbg_nbd")
     assert m == fit_purchases(rfm.iloc[::-1], "mbg_nbd")
-    assert PurchaseModel.from_json(json.loads(json.dumps(m.to_json()))) == m
+    for one in (m, model(0.6, 20.0, 0.5, 3.0, "pareto_nbd")):
+        assert from_json(json.loads(json.dumps(one.to_json()))) == one
     s = fit_spend([1, 2, 3, 4], [10.0, 12.0, 9.0, 30.0])
     assert SpendModel.from_json(json.loads(json.dumps(s.to_json()))) == s
 

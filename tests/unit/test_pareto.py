@@ -1,4 +1,7 @@
-"""Pareto/NBD against mpmath, against a mixture over rates, and at its limits."""
+"""Pareto/NBD against mpmath, against a mixture over rates, and at its limits.
+
+Beside the other families it stands in test_clv.py, test_predictive.py and test_value.py.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from tenure.models.clv import fit_purchases
 from tenure.models.pareto import (
     ParetoModel,
     expected_purchases,
-    log_dead_over_alive,
     log_likelihood,
     p_alive,
 )
+from tenure.models.purchases import p_purchase_if_alive, silent_purchases_by_step
 
 
 def model(r, alpha, s, beta):
@@ -56,7 +59,7 @@ def test_odds_of_being_dead_and_expectations_equal_mpmath(case):
     *parameters, x, t_x, T = case
     m, odds = model(*parameters), exact_odds(model(*parameters), x, t_x, T)
     given = (np.array([float(v)]) for v in (x, t_x, T))
-    assert log_dead_over_alive(m, *given)[0] == pytest.approx(float(mp.log(odds)), abs=1e-10)
+    assert m.log_dead_over_alive(*given)[0] == pytest.approx(float(mp.log(odds)), abs=1e-10)
     for t in (1, 90, 3650):
         # mean time alive within t, at a rate that has not been seen to end
         lived = mp.quad(
@@ -65,6 +68,90 @@ def test_odds_of_being_dead_and_expectations_equal_mpmath(case):
         exact = (m.r + x) / (m.alpha + mp.mpf(T)) * lived / (1 + odds)
         found = expected_purchases(m, x, t_x, T, t)[0]
         assert found == pytest.approx(float(exact), rel=1e-9)
+
+
+class Lived:
+    """Who is alive, with 25 digits, each history weighed by when life ends."""
+
+    def __init__(self, m, x, T):
+        mp.mp.dps = 25
+        self.k, self.rate, self.s, self.base = (
+            mp.mpf(v) for v in (m.r + x, m.alpha + T, m.s, m.beta + T)
+        )
+
+    def mean(self, of, *breaks):
+        """Mean of what hangs on the end of life and no longer changes after the last break."""
+        last, least = breaks[-1], min(self.rate / self.k, self.base)
+        fine = (least * mp.mpf(10) ** e for e in range(-2, 3))
+        edges = sorted({0, *breaks, *(u for u in fine if u < last)})
+
+        def density(u):
+            return self.s / (self.base + u) * (self.base / (self.base + u)) ** self.s
+
+        ends = mp.quad(lambda u: density(u) * of(u), edges)
+        return ends + (self.base / (self.base + last)) ** self.s * of(mp.mpf(last))
+
+    def silence(self, days, more=0):
+        """Mean of λ^more · e^(−λ·days), in units of the mean rate."""
+        return (1 + days / self.rate) ** (-self.k - more)
+
+    def nbd(self, n, bought, silent=0):
+        whole = self.rate + bought + silent
+        ways = mp.gamma(self.k + n) / mp.gamma(self.k) / mp.factorial(n)
+        return ways * (mp.mpf(bought) / whole) ** n * (self.rate / whole) ** self.k
+
+
+def within(life, start, end):
+    """Days of a life that fall between `start` and `end`."""
+    return max(min(life, end) - start, mp.mpf(0))
+
+
+@pytest.mark.parametrize(("horizon", "gap"), [(90, 0), (60, 30)])
+@pytest.mark.parametrize("case", CASES)
+def test_windows_of_silence_equal_mpmath(case, horizon, gap):
+    *parameters, x, _, T = case
+    m, end = model(*parameters), gap + horizon
+    alive = Lived(m, x, T)
+    none = alive.mean(lambda u: alive.silence(within(u, gap, end)), gap, end)
+    log_buys, log_none = p_purchase_if_alive(m, x, T, horizon, gap)
+    assert log_buys[0] == pytest.approx(float(mp.log(1 - none)), abs=1e-9)
+    assert log_none[0] == pytest.approx(float(mp.log(none)), rel=1e-9, abs=1e-9)
+    edges = np.unique([0.0, gap / 2, gap, end, 200])
+    found = silent_purchases_by_step(m, x, T, edges, horizon=horizon, gap=gap)[0]
+    for u, v, said in zip(edges[:-1], edges[1:], found, strict=True):
+        if (u, v) == (gap, end):
+            assert said == 0
+            continue
+        exact = alive.mean(
+            lambda life, u=u, v=v: (
+                within(life, u, v) * alive.silence(within(life, gap, end), more=1)
+            ),
+            *sorted({u, v, gap, end} - {0}),
+        )
+        assert said == pytest.approx(float(exact * alive.k / alive.rate), rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize(("days", "horizon", "gap"), [(90, 60, 0), (100, 90, 30), (200, 60, 45)])
+@pytest.mark.parametrize("case", [c for c in CASES if c[4] < 5000])
+def test_laws_of_purchases_equal_mpmath(case, days, horizon, gap):
+    *parameters, x, _, T = case
+    m, end = model(*parameters), gap + horizon
+    alive, counts = Lived(m, x, T), m.counting(float(x), (T, T), days)
+    law, silent = (f[0] for f in (counts.law(np.array([float(T)])),
+                                  counts.silent(np.array([float(T)]), horizon, gap)))  # fmt: skip
+    assert law.sum() == pytest.approx(1, abs=1e-12)
+
+    def outside(life):
+        return within(life, 0, gap) + within(life, end, max(days, end))
+
+    for n in sorted({0, 1, 2, int(np.argmax(law)), counts.most // 3}):
+        exact = alive.mean(lambda life, n=n: alive.nbd(n, within(life, 0, days)), days)
+        assert law[n] == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
+        exact = alive.mean(
+            lambda life, n=n: alive.nbd(n, outside(life), within(life, gap, end)),
+            *sorted({gap, end, max(days, end)} - {0}),
+        )
+        assert silent[n] == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("history", [(0, 0, 50), (3, 40, 100), (12, 90, 95)])

@@ -9,11 +9,12 @@ import pytest
 from tenure.errors import ConfigError
 from tenure.evaluation.clv import METRICS, baselines, coverage, deciles, measure
 from tenure.models.btyd import PurchaseModel, p_alive
+from tenure.models.pareto import ParetoModel
 from tenure.models.purchases import expected_purchases, p_no_purchase
 from tenure.models.spend import SpendModel, spend_per_purchase
 from tenure.value import clv, combine, conditional_values, value_at_risk
 
-FAMILIES = ("bg_nbd", "mbg_nbd")
+FAMILIES = ("bg_nbd", "mbg_nbd", "pareto_nbd")
 SPEND = SpendModel(6.25, 3.74, 15.44, 0.0, 946, "converged", 35.0, 0.1)
 RFM = pd.DataFrame(
     {
@@ -27,6 +28,8 @@ YEAR = {"horizon_days": 365, "annual_discount_rate": 0.1, "margin": 1.0}
 
 
 def model(family="bg_nbd", r=0.24, alpha=31.0, a=0.79, b=2.4):
+    if family == "pareto_nbd":
+        return ParetoModel(r, alpha, a, 40 * b, 0.0, "converged", 1)
     return PurchaseModel(family, r, alpha, a, b, 0.0, "converged", 1)
 
 
@@ -106,12 +109,16 @@ def test_values_with_a_gap_agree_with_simulation(family):
     gap, horizon, until, draws = 45, 60, 180, 400_000
     rng = np.random.default_rng(9)
     rate = rng.gamma(m.r + 4, 1 / (m.alpha + 100), draws)
-    leave = rng.beta(m.a, m.b + 4 + (family == "mbg_nbd"), draws)
+    end, leave = np.inf, 0.0
+    if family == "pareto_nbd":
+        end = rng.exponential(1 / rng.gamma(m.s, 1 / (m.beta + 100), draws))
+    else:
+        leave = rng.beta(m.a, m.b + 4 + (family == "mbg_nbd"), draws)
     alive = rng.random(draws) < p_alive(m, 4, 80, 100)[0]
     now, count, bought = np.zeros(draws), np.zeros(draws), np.zeros(draws, dtype=bool)
     while alive.any():
         now = now + rng.exponential(1 / rate)
-        alive &= now < until
+        alive &= now < np.minimum(end, until)
         count += alive
         bought |= alive & (now >= gap) & (now < gap + horizon)
         alive &= rng.random(draws) >= leave

@@ -12,8 +12,7 @@ from tenure.backtest.value import RFM
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
 from tenure.inputs import Timing
-from tenure.models.btyd import Family
-from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
 from tenure.models.spells import SpellTiming
 from tenure.value import ConditionalValues, conditional_values, contracts
 
@@ -26,7 +25,7 @@ NO_VALUE = {
 
 NO_PRICE = "value takes the monthly price of subscriptions: map `mrr`."
 
-FAMILY: Family = "mbg_nbd"
+FAMILY = FAMILIES[0]
 """The default family: the one chosen for scores was chosen on dates after the test cutoffs."""
 
 
@@ -85,9 +84,7 @@ def at_stake(
             purchases,
             spend,
             seen.loc[rows["customer_id"][here]],
-            horizon_days=config.clv.horizon_days,
-            annual_discount_rate=config.clv.annual_discount_rate,
-            margin=config.clv.margin,
+            **config.clv.money,
             label_horizon_days=config.churn.horizon_days,
             gap_days=config.churn.gap_days,
         )

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tenure.evaluation.tracking import by_frequency, by_week, week_edges
-from tenure.models.btyd import Array, PurchaseModel, p_alive
+from tenure.models.btyd import Array, BuyTillYouDie, p_alive
 from tenure.models.purchases import expected_purchases, purchases_by_step
 
 __all__ = ["alive_history", "alive_map", "bought_since_first", "pictures", "tracking", "typical"]
@@ -30,7 +30,7 @@ RFM = ["frequency", "recency", "T"]
 
 
 def pictures(
-    model: PurchaseModel,
+    model: BuyTillYouDie,
     rfm: pd.DataFrame,
     daily: pd.DataFrame,
     origin: dt.date,
@@ -42,7 +42,7 @@ def pictures(
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
         Fitted to `rfm`.
     rfm : DataFrame
         Everybody at the origin: `frequency`, `recency`, `T`, and `purchase_days_after`.
@@ -79,7 +79,7 @@ def pictures(
     return found
 
 
-def bought_since_first(model: PurchaseModel, t: npt.ArrayLike) -> Array:
+def bought_since_first(model: BuyTillYouDie, t: npt.ArrayLike) -> Array:
     """Return E[X(t)], the repeat purchases of anybody within `t` of the first purchase.
 
     Equation 9 of the paper for BG/NBD, Wagner & Hoppe's for MBG/NBD: what is expected of a
@@ -87,7 +87,7 @@ def bought_since_first(model: PurchaseModel, t: npt.ArrayLike) -> Array:
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
     t : array_like
         Days since the first purchase.
     """
@@ -95,13 +95,13 @@ def bought_since_first(model: PurchaseModel, t: npt.ArrayLike) -> Array:
 
 
 def tracking(
-    model: PurchaseModel, rfm: pd.DataFrame, daily: pd.DataFrame, origin: dt.date, days: int
+    model: BuyTillYouDie, rfm: pd.DataFrame, daily: pd.DataFrame, origin: dt.date, days: int
 ) -> dict[str, Any]:
     """Lay out purchases by week: before the origin by E[X(t)], after it given each history.
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
     rfm : DataFrame
         `frequency`, `recency`, `T` of everybody at the origin.
     daily : DataFrame
@@ -128,7 +128,7 @@ def tracking(
     }
 
 
-def _before(model: PurchaseModel, T: pd.Series, edges: npt.NDArray[np.int64]) -> Array:
+def _before(model: BuyTillYouDie, T: pd.Series, edges: npt.NDArray[np.int64]) -> Array:
     """Expect repeat purchases between past edges, customers by their first purchase day."""
     age, customers = np.unique(T.to_numpy(dtype=np.int64), return_counts=True)
     curve = bought_since_first(model, np.arange(age.max() + 1))
@@ -154,12 +154,12 @@ def _usual_frequencies(frequency: Array) -> list[int]:
     return rows
 
 
-def alive_map(model: PurchaseModel, frequencies: Sequence[int], age_days: float) -> dict[str, Any]:
+def alive_map(model: BuyTillYouDie, frequencies: Sequence[int], age_days: float) -> dict[str, Any]:
     """Compute P(alive) by repeat purchases and days since the last one, at one age.
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
     frequencies : sequence of int
         Repeat purchases, at least 1: a row each.
     age_days : float
@@ -188,12 +188,12 @@ def alive_map(model: PurchaseModel, frequencies: Sequence[int], age_days: float)
     }
 
 
-def alive_history(model: PurchaseModel, purchase_days: Sequence[int], until: int) -> Array:
+def alive_history(model: BuyTillYouDie, purchase_days: Sequence[int], until: int) -> Array:
     """Follow one customer's P(alive) day by day.
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
     purchase_days : sequence of int
         Days with a purchase, the first of them counted as any other.
     until : int
@@ -219,12 +219,12 @@ def alive_history(model: PurchaseModel, purchase_days: Sequence[int], until: int
     return p_alive(model, x, bought[x] - bought[0], day - bought[0])
 
 
-def typical(model: PurchaseModel, frequency: Array, recency: Array) -> tuple[list[int], int]:
+def typical(model: BuyTillYouDie, frequency: Array, recency: Array) -> tuple[list[int], int]:
     """Invent a customer: the usual gap three times, a silence that makes one doubt, one more.
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
     frequency, recency : ndarray
         Of everybody; the usual gap is the median of recency / frequency of who bought again.
 

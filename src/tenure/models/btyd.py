@@ -1,9 +1,10 @@
-"""The buy-till-you-die models BG/NBD and MBG/NBD: parameters, likelihood, being alive.
+"""Buy-till-you-die models: what every family offers, and the parameters of BG/NBD and MBG/NBD.
 
-Both say: while alive a customer buys at a Poisson rate λ ~ Gamma(r, α) and drops out with
-probability p ~ Beta(a, b) after each purchase. MBG/NBD also offers the exit after the very first
-purchase, so a customer who bought x times again had x + 1 chances to leave instead of x; nothing
-else differs. What they expect of the future is in `purchases`.
+All say: while alive a customer buys at a Poisson rate λ ~ Gamma(r, α). The families differ in how
+life ends: in BG/NBD and MBG/NBD after a purchase (`dropout`), in Pareto/NBD at any moment
+(`lifetime`, `pareto`). MBG/NBD also offers the exit after the very first purchase, so a customer
+who bought x times again had x + 1 chances to leave instead of x; nothing else differs from BG/NBD.
+What all of them expect of the future is in `purchases` and `predictive`.
 
 References
 ----------
@@ -13,21 +14,25 @@ Batislam, Denizel & Filiztekin (2007), Int. J. of Research in Marketing 24(3), f
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import Field, asdict, dataclass
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln, gammaln, log_expit
+from scipy.special import log_expit
+
+from tenure.models.dropout import Dropout
+from tenure.models.posterior import Array
 
 __all__ = [
     "Array",
+    "BuyTillYouDie",
+    "Counts",
     "Family",
     "PurchaseModel",
     "Status",
     "floats",
     "frozen",
-    "log_dead_over_alive",
     "log_likelihood",
     "p_alive",
     "plain",
@@ -35,11 +40,101 @@ __all__ = [
 
 Family = Literal["bg_nbd", "mbg_nbd"]
 Status = Literal["converged", "boundary", "fallback"]
-Array = npt.NDArray[np.float64]
+
+
+class Counts(Protocol):
+    """Laws of the purchases within some days of customers with one frequency, given alive.
+
+    Attributes
+    ----------
+    most : int
+        Hardly anybody buys more often; the last column of a law is that often and more.
+    """
+
+    most: int
+
+    def law(self, T: Array) -> Array:
+        """P(n purchases within the days), by age; shape (rows, most + 1)."""
+        ...
+
+    def silent(self, T: Array, horizon: float, gap: float) -> Array:
+        """P(n purchases within the days, none of them in [gap, gap + horizon)), by age."""
+        ...
+
+
+class BuyTillYouDie(Protocol):
+    """A fitted family, and all that is its own; the rest of the package asks for nothing more.
+
+    Columns are arrays of one length: x repeat purchase days, t_x and T the days from the first
+    purchase to the last and to the cutoff. "Given alive" means at the cutoff.
+
+    Attributes
+    ----------
+    NAMES : tuple of str
+        Its parameters, all above 0.
+    family : str
+    alpha : float
+        Rate of λ, which sets the scale of time.
+    status : {"converged", "boundary", "fallback"}
+    n_customers : int
+        How many it was fitted to.
+    warnings : tuple of str
+        What a reader must know, in words.
+    covariance : tuple of tuple of float
+        Of the logarithms of `NAMES`.
+    """
+
+    NAMES: ClassVar[tuple[str, ...]]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def family(self) -> str: ...  # noqa: D102 (above)
+    @property
+    def alpha(self) -> float: ...  # noqa: D102
+    @property
+    def status(self) -> Status: ...  # noqa: D102
+    @property
+    def n_customers(self) -> int: ...  # noqa: D102
+    @property
+    def warnings(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def covariance(self) -> tuple[tuple[float, ...], ...]: ...  # noqa: D102
+
+    def log_alive(self, x: Array, T: Array) -> Array:
+        """Log of P(history, alive)."""
+        ...
+
+    def log_dead_over_alive(self, x: Array, t_x: Array, T: Array) -> Array:
+        """Log of P(history, dead) / P(history, alive)."""
+        ...
+
+    def bought_by(self, x: Array, T: Array, ends: Array) -> Array:
+        """Purchases expected before each end, given alive; `ends` has a row each or one for all."""
+        ...
+
+    def silent_by_step(self, x: Array, T: Array, edges: Array, horizon: float, gap: float) -> Array:
+        """Purchases expected in each step, of those alive who buy nothing in the window."""
+        ...
+
+    def log_purchase(self, x: Array, T: Array, horizon: float, gap: float) -> tuple[Array, Array]:
+        """Return logs of P(purchase) and P(none) in the window, given alive, both exact."""
+        ...
+
+    def counting(self, x: float, ages: tuple[float, float], days: float) -> Counts:
+        """Return the laws of purchases within `days`, for one frequency and ages between these."""
+        ...
+
+    def bought(self, x: Array, T: Array, days: float, rng: np.random.Generator) -> Array:
+        """Draw each customer's purchases within `days`, given alive."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the model as plain JSON values."""
+        ...
 
 
 @dataclass(frozen=True)
-class PurchaseModel:
+class PurchaseModel(Dropout):
     """Parameters of BG/NBD or MBG/NBD and how they were found.
 
     Attributes
@@ -84,10 +179,6 @@ class PurchaseModel:
         """Rebuild the model that `to_json` described."""
         return cls(**frozen(stored))
 
-    def chances(self, frequency: Array) -> Array:
-        """Return how often the customer could have dropped out so far."""
-        return frequency + (self.family == "mbg_nbd")
-
 
 def plain(model: Any) -> dict[str, Any]:
     """Return a fitted model's fields as plain JSON values."""
@@ -108,24 +199,17 @@ def floats(*columns: npt.ArrayLike) -> tuple[Array, ...]:
     return tuple(arrays)
 
 
-def log_dead_over_alive(model: PurchaseModel, x: Array, t_x: Array, T: Array) -> Array:
-    """Log of P(dead, history) / P(alive, history); −inf where dropout had no chance yet."""
-    chances = model.chances(x)
-    odds = model.a / (model.b + np.maximum(chances, 1) - 1)
-    silence = (model.r + x) * np.log1p((T - t_x) / (model.alpha + t_x))
-    return np.where(chances > 0, np.log(odds) + silence, -np.inf)
-
-
 def log_likelihood(
-    model: PurchaseModel, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike
+    model: BuyTillYouDie, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike
 ) -> Array:
     """Log-likelihood of each customer's history.
 
-    Fader, Hardie & Lee (2005), equation 6; for MBG/NBD the same with one more chance to leave.
+    Fader, Hardie & Lee (2005), equation 6; for MBG/NBD the same with one more chance to leave; for
+    Pareto/NBD Fader & Hardie (2005), "A note on deriving the Pareto/NBD model", equation 18.
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
     frequency, recency, T : array_like
         Repeat purchase days, and days from the first purchase to the last and to the cutoff.
 
@@ -134,23 +218,21 @@ def log_likelihood(
     ndarray
     """
     x, t_x, age = floats(frequency, recency, T)
-    rate = gammaln(model.r + x) - gammaln(model.r) + model.r * np.log(model.alpha)
-    alive = betaln(model.a, model.b + model.chances(x)) - betaln(model.a, model.b)
-    alive = alive + rate - (model.r + x) * np.log(model.alpha + age)
-    total: Array = alive + np.logaddexp(0, log_dead_over_alive(model, x, t_x, age))
+    odds = model.log_dead_over_alive(x, t_x, age)
+    total: Array = model.log_alive(x, age) + np.logaddexp(0, odds)
     return total
 
 
 def p_alive(
-    model: PurchaseModel, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike
+    model: BuyTillYouDie, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike
 ) -> Array:
-    """Probability that the customer has not dropped out by the cutoff.
+    """Probability that the customer has not left by the cutoff.
 
     Always in [0, 1]; BG/NBD says 1 of everybody who bought once, by its assumptions.
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
     frequency, recency, T : array_like
         Repeat purchase days, and days from the first purchase to the last and to the cutoff.
 
@@ -165,5 +247,5 @@ def p_alive(
     array([1.   , 0.727])
     """
     x, t_x, age = floats(frequency, recency, T)
-    alive: Array = np.exp(log_expit(-log_dead_over_alive(model, x, t_x, age)))
+    alive: Array = np.exp(log_expit(-model.log_dead_over_alive(x, t_x, age)))
     return alive

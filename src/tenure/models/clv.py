@@ -13,15 +13,16 @@ import io
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tenure.errors import DataError
-from tenure.models import btyd, edges, pareto, spend
+from tenure.models import btyd, edges, spend
 from tenure.models.btyd import Array, PurchaseModel, Status
+from tenure.models.families import AnyModel
 from tenure.models.optimum import Optimum, find
 from tenure.models.pareto import ParetoModel
 from tenure.models.spend import SpendModel
@@ -106,8 +107,7 @@ class _Family:
     """What one family of purchase models brings to the fit."""
 
     fitter: Callable[..., Any]
-    build: Callable[..., PurchaseModel | ParetoModel]
-    log_likelihood: Callable[..., Array]
+    build: Callable[..., AnyModel]
     shapes: tuple[int, int, int]  # which parameters have no unit
     searched: int
     climbed: int | None  # None: everybody
@@ -124,7 +124,7 @@ class _ParetoFitter(ParetoNBDFitter):  # type: ignore[misc]  # lifetimes has no 
         if parameters.min() < _SMALLEST or parameters[[0, 2]].max() > _ALIKE:
             return np.inf  # the search has no limits of its own
         model = _pareto(parameters.tolist())
-        found = float(pareto.log_likelihood(model, x, t_x, T) @ weights)
+        found = float(btyd.log_likelihood(model, x, t_x, T) @ weights)
         far = float(np.log(parameters) @ np.log(parameters))
         return penalty * far * float(weights.sum()) - found
 
@@ -145,15 +145,15 @@ def _bg(parameters: list[float]) -> PurchaseModel:
 
 _FAMILIES: dict[str, _Family] = {
     "mbg_nbd": _Family(
-        ModifiedBetaGeoFitter, _mbg, btyd.log_likelihood, (0, 2, 3),
+        ModifiedBetaGeoFitter, _mbg, (0, 2, 3),
         _SEARCHED, None, _LONGEST_SEARCH,
     ),
     "bg_nbd": _Family(
-        BetaGeoFitter, _bg, btyd.log_likelihood, (0, 2, 3),
+        BetaGeoFitter, _bg, (0, 2, 3),
         _SEARCHED, None, _LONGEST_SEARCH,
     ),
     "pareto_nbd": _Family(
-        _ParetoFitter, _pareto, pareto.log_likelihood, (0, 2, 2),
+        _ParetoFitter, _pareto, (0, 2, 2),
         _PARETO_SEARCHED, _PARETO_CLIMBED, _LONGEST_SIMPLEX,
     ),
 }  # fmt: skip
@@ -162,11 +162,7 @@ FAMILIES = tuple(_FAMILIES)
 """Families of purchase models, the default first."""
 
 
-@overload
-def fit_purchases(rfm: pd.DataFrame, family: btyd.Family) -> PurchaseModel: ...
-@overload
-def fit_purchases(rfm: pd.DataFrame, family: Literal["pareto_nbd"]) -> ParetoModel: ...
-def fit_purchases(rfm: pd.DataFrame, family: str) -> PurchaseModel | ParetoModel:
+def fit_purchases(rfm: pd.DataFrame, family: str) -> AnyModel:
     """Fit BG/NBD, MBG/NBD or Pareto/NBD by maximum likelihood.
 
     Equal histories are fitted once with their count as weight; the result does not depend on the
@@ -218,7 +214,7 @@ def fit_purchases(rfm: pd.DataFrame, family: str) -> PurchaseModel | ParetoModel
         notes += told
     model = kind.build(top.at.tolist())
     x, t_x, T, count = rows.to_numpy(dtype=np.float64).T
-    likelihood = float(kind.log_likelihood(model, x, t_x, T) @ count)
+    likelihood = float(btyd.log_likelihood(model, x, t_x, T) @ count)
     return dataclasses.replace(
         model,
         log_likelihood=likelihood,
@@ -238,7 +234,7 @@ def _top(kind: _Family, rows: pd.DataFrame, seen: pd.DataFrame) -> tuple[Optimum
     *columns, weights = _scaled(_thinned(rows, kind.searched), longest)
 
     def value(parameters: Array) -> float:
-        return float(kind.log_likelihood(kind.build(parameters.tolist()), x, t_x, T) @ count)
+        return float(btyd.log_likelihood(kind.build(parameters.tolist()), x, t_x, T) @ count)
 
     def search(start: Array, penalty: float) -> Array | None:
         fitter = kind.fitter(penalizer_coef=penalty)

@@ -8,6 +8,7 @@ from scipy.stats import spearmanr
 
 from tenure.models.btyd import Array, Status
 from tenure.models.optimum import Optimum
+from tenure.models.spend import CORRELATED, SURE
 
 __all__ = [
     "guarded_spend",
@@ -22,7 +23,6 @@ _SENSIBLE = (1e-3, 1e3)  # of shape parameters: outside, customers are all alike
 _NEAR = 1.001  # so near to an end counts as at it
 _HIGHEST_PRIOR_MEAN = 3.0  # times the observed mean; above, q is too near 1 to be believed
 _MEANS = np.array([1.0, 1.0, 1e-3])  # v, in means, may be smaller
-_CORRELATED, _P = 0.3, 0.01
 _OPENING, _NEXT = 30, 60  # days of a log whose first purchases are compared
 _PACE = 2.0
 _FIRST_SEEN = 50  # customers, below whom paces say little
@@ -122,7 +122,7 @@ def spend_with_frequency(x: Array, m: Array) -> tuple[float, float, list[str]]:
     if np.ptp(x) == 0 or np.ptp(m) == 0:
         return 0.0, 1.0, []
     rho, p_value = (float(v) for v in spearmanr(x, m))
-    if abs(rho) < _CORRELATED or p_value > _P:
+    if abs(rho) < CORRELATED or p_value > SURE:
         return rho, p_value, []
     note = (
         f"Spend per purchase goes with frequency (rank correlation {rho:+.2f}, p = {p_value:.2g}), "

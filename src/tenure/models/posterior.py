@@ -13,21 +13,29 @@ Trefethen & Weideman (2014), "The exponentially convergent trapezoidal rule", SI
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import log_expit, polygamma
 
-from tenure.models.btyd import Array, PurchaseModel
+if TYPE_CHECKING:
+    from tenure.models.dropout import Dropout
 
-__all__ = ["Kernel", "mean_if_alive"]
+__all__ = ["MOST", "NEGLIGIBLE", "Array", "Kernel", "distinct", "mean_if_alive"]
 
+Array = npt.NDArray[np.float64]
 Kernel = Callable[..., list[Array]]
+
+NEGLIGIBLE = 1e-7
+"""Chance of more purchases than are told apart."""
+MOST = 10_000
+"""Purchases told apart at most."""
 
 _ROWS_AT_ONCE = 4096  # times some 130 nodes: the working set stays within the cache
 
 
-def _posterior_nodes(model: PurchaseModel, x: float, reach: float) -> tuple[Array, Array]:
+def _posterior_nodes(model: Dropout, x: float, reach: float) -> tuple[Array, Array]:
     """Nodes p and weights for means over p ~ Beta(a, b + chances).
 
     On z = logit p the density p^a (1 − p)^b' is analytic in a strip and decays exponentially, so
@@ -50,7 +58,7 @@ def _posterior_nodes(model: PurchaseModel, x: float, reach: float) -> tuple[Arra
     return np.exp(log_expit(z[kept])), weights[kept] / weights[kept].sum()
 
 
-def _distinct(*columns: Array) -> tuple[tuple[Array, ...], npt.NDArray[np.intp]]:
+def distinct(*columns: Array) -> tuple[tuple[Array, ...], npt.NDArray[np.intp]]:
     """Return the distinct rows, sorted, and for every row its place among them.
 
     Predictions given alive do not depend on recency, and many customers share the rest: a large
@@ -66,14 +74,14 @@ def _distinct(*columns: Array) -> tuple[tuple[Array, ...], npt.NDArray[np.intp]]
 
 
 def mean_if_alive(
-    model: PurchaseModel, kernel: Kernel, longest: float, x: Array, *columns: Array
+    model: Dropout, kernel: Kernel, longest: float, x: Array, *columns: Array
 ) -> Array:
     """Posterior mean over p, given alive, of what `kernel` yields; shape (rows, yields).
 
     `kernel(p, shape, *columns)` gets the nodes as a row, `shape` = r + x, and the columns of the
     rows as (rows, 1) arrays. `longest` is the longest time it looks ahead.
     """
-    (xs, *others), place = _distinct(x, *columns)
+    (xs, *others), place = distinct(x, *columns)
     starts = np.flatnonzero(np.r_[True, xs[1:] != xs[:-1]][: len(xs)])
     blocks = []
     for group in np.split(np.arange(len(xs)), starts[1:]):

@@ -1,11 +1,9 @@
 """What a customer may do, not only what is expected: the laws of later purchases and money.
 
-Given the history and being alive, λ ~ Gamma(r + x, α + T) and p ~ Beta(a, b + chances), apart from
-each other: the likelihood of an alive customer is λ^x e^(−λT) (1 − p)^chances. Purchases to come
-are the smaller of a Poisson count, N(λ·days), and the number G of the purchase after which the
-customer leaves, P(G > n) = (1 − p)^n. Both means are closed, E[(1 − p)^n] a ratio of Beta functions
-and P(N ≥ n) an incomplete one, so that the whole law of the count is exact and needs no drawing:
-P(at least n purchases) = E[(1 − p)^(n − 1)] · P(N ≥ n).
+The law of the count of who is alive comes from the family, exact for BG/NBD and MBG/NBD and by
+quadrature for Pareto/NBD, and needs no drawing. It depends on frequency and age alone: a large log
+has thousands of such pairs, not millions. A customer's own law is a mixture of their pair's with 0,
+by the chance of being alive, which recency decides.
 
 A customer's spend per purchase is Gamma(p, ν) with ν ~ Gamma(q + p·x, v + x·m), so that n purchases
 bring (v + x·m) times a Beta prime of shapes p·n and q + p·x; money is the mixture over n.
@@ -20,25 +18,27 @@ Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", brucehardie.co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import betainc, betaincinv, betaln
+from scipy.special import betainc, betaincinv
 
-from tenure.models.btyd import Array, PurchaseModel, p_alive
+from tenure.models.btyd import Array, BuyTillYouDie, Counts, p_alive
 from tenure.models.spend import SpendModel, posterior
 
 __all__ = ["Law", "Leaving", "laws"]
 
-_TAIL = 1e-7  # chance of more purchases than are told apart
-_MOST = 10_000  # purchases told apart at most
+Places = npt.NDArray[np.intp]
+_Mixture = tuple[Array, tuple[Array, ...], tuple[Array, ...]]
+
 _EACH = 128  # purchases whose money is tabled one by one
 _NODES = 240  # amounts at which the law of money is tabled; linear in their logarithm between
-_CELLS = 1_000_000  # of one table at a time: 8 MB
+_CELLS = 4_000_000  # of one table at a time: 32 MB
 
 
 class Leaving(NamedTuple):
@@ -58,6 +58,39 @@ class Leaving(NamedTuple):
 
 
 @dataclass(frozen=True)
+class _Money:
+    """Where the law of money is tabled; one for all customers of a group.
+
+    A customer's own law is a mixture of few laws that many customers share, times a scale: the
+    shared ones are tabled once, at amounts that are shares of the scale.
+    """
+
+    p: float
+    shape: float
+    most: int
+
+    @cached_property
+    def ratios(self) -> Array:
+        """Amounts from hardly one small purchase to `most` large ones, as shares of the scale."""
+        ends = betaincinv(self.p * np.array([1.0, self.most]), self.shape, [1e-4, 1 - 1e-6])
+        # of the complement, which keeps its digits where the share rounds to 1
+        rest = betaincinv(self.shape, self.p * np.array([1.0, self.most]), [1 - 1e-4, 1e-6])
+        low, high = np.maximum(ends, 1e-300) / np.maximum(rest, 1e-300)
+        return np.geomspace(low, high, _NODES)
+
+    def until(self, chances: Array) -> Array:
+        """P(at most each amount) under laws of purchases; shape (laws, amounts)."""
+        firsts, ratios = _told_apart(self.most), self.ratios
+        middles = (firsts + np.r_[firsts[1:] - 1, self.most]) / 2
+        table = betainc(self.p * middles[:, None], self.shape, ratios / (1 + ratios))
+        until = np.repeat(chances[:, :1], len(ratios), axis=1)
+        # not `@`: BLAS rounds by the number of threads and of rows, and a row must stand alone
+        for bought, within in zip(np.add.reduceat(chances, firsts, axis=1).T, table, strict=True):
+            until += bought[:, None] * within
+        return until
+
+
+@dataclass(frozen=True)
 class Law:
     """The laws of purchases and money of customers with one frequency.
 
@@ -65,30 +98,50 @@ class Law:
     ----------
     rows : ndarray of int
         Which rows of the table these are.
-    chances : ndarray, shape (rows, most + 1)
-        Probability of 0, 1, 2 … purchases; the last column holds that many and more.
+    dead : ndarray
+        Chance of each row that nothing is to come, whatever the laws below say.
+    weights : tuple of ndarray
+        Chance of each row to follow each of the `given`.
+    given : tuple of ndarray, shape (pairs, most + 1)
+        Laws of 0, 1, 2 … purchases, shared by customers of one age; the last column holds that
+        many and more.
+    pair : ndarray of int
+        Which of the shared laws are each row's.
     scale : ndarray
         v + x·m of each row, in currency; money is this times a Beta prime.
-    p, shape : float
+    money : _Money
         Its shapes are p·n, n the purchases, and `shape` = q + p·x.
     """
 
-    rows: npt.NDArray[np.intp]
-    chances: Array
+    rows: Places
+    dead: Array
+    weights: tuple[Array, ...]
+    given: tuple[Array, ...]
+    pair: Places
     scale: Array
-    p: float
-    shape: float
+    money: _Money
+
+    @cached_property
+    def chances(self) -> Array:
+        """Probability of 0, 1, 2 … purchases; shape (rows, most + 1)."""
+        chances = np.zeros((len(self.rows), self.money.most + 1))
+        for weight, law in self._parts:
+            chances += weight[:, None] * law[self.pair]
+        chances[:, 0] += self.dead
+        return chances
 
     @property
     def expected_purchases(self) -> Array:
         """Mean of the law of purchases."""
-        mean: Array = (self.chances * np.arange(self.chances.shape[1])).sum(axis=1)
+        count, mean = np.arange(self.money.most + 1), np.zeros(len(self.rows))
+        for weight, law in self._parts:
+            mean += weight * (law * count).sum(axis=1)[self.pair]
         return mean
 
     @property
     def expected_money(self) -> Array:
         """Mean of the law of money, undiscounted."""
-        return self.expected_purchases * (self.p * self.scale / (self.shape - 1))
+        return self.expected_purchases * (self.money.p * self.scale / (self.money.shape - 1))
 
     def purchases_until(self, count: Array) -> tuple[Array, Array]:
         """P(fewer purchases) and P(at most so many), for one count a row."""
@@ -101,7 +154,7 @@ class Law:
         """P(less money) and P(at most so much), for one amount a row; they differ at 0 only."""
         ratio = np.maximum(amount, 0) / self.scale
         bought = np.arange(1, self.chances.shape[1])
-        within = betainc(self.p * bought, self.shape, (ratio / (1 + ratio))[:, None])
+        within = betainc(self.money.p * bought, self.money.shape, (ratio / (1 + ratio))[:, None])
         most = self.chances[:, 0] + (self.chances[:, 1:] * within).sum(axis=1)
         return np.where(amount > 0, most, 0.0), np.where(amount < 0, 0.0, np.minimum(most, 1.0))
 
@@ -113,28 +166,25 @@ class Law:
 
     def money_at(self, *levels: float) -> tuple[Array, ...]:
         """Amounts that are not exceeded with each of these probabilities; undiscounted."""
-        most = self.chances.shape[1] - 1
-        if most == 0:
+        if self.money.most == 0:
             return tuple(np.zeros(len(self.rows)) for _ in levels)
-        ratios, firsts = self._nodes(most), _told_apart(most)
-        chances = np.add.reduceat(self.chances, firsts, axis=1)
-        middles = (firsts + np.r_[firsts[1:] - 1, most]) / 2
-        table = betainc(self.p * middles[:, None], self.shape, ratios / (1 + ratios))
-        # not `@`: BLAS rounds by the number of threads and of rows, and a row must stand alone
-        within = np.einsum("ij,jk->ik", chances, table, optimize=False)
-        until = self.chances[:, :1] + within
-        return tuple(self.scale * _crossing(until, ratios, level) for level in levels)
+        tables = [self.money.until(law).ravel() for law in self.given]
+        start = self.pair * _NODES
 
-    def _nodes(self, most: int) -> Array:
-        """Amounts from hardly one small purchase to `most` large ones, as shares of the scale."""
-        ends = betaincinv(self.p * np.array([1.0, most]), self.shape, [1e-4, 1 - 1e-6])
-        # of the complement, which keeps its digits where the share rounds to 1
-        rest = betaincinv(self.shape, self.p * np.array([1.0, most]), [1 - 1e-4, 1e-6])
-        low, high = np.maximum(ends, 1e-300) / np.maximum(rest, 1e-300)
-        return np.geomspace(low, high, _NODES)
+        def until(node: Places | int) -> Array:
+            found = self.dead.copy()
+            for weight, table in zip(self.weights, tables, strict=True):
+                found += weight * table[start + node]
+            return found
+
+        return tuple(self.scale * _crossing(until, self.money.ratios, level) for level in levels)
+
+    @property
+    def _parts(self) -> Iterator[tuple[Array, Array]]:
+        return zip(self.weights, self.given, strict=True)
 
 
-def _told_apart(most: int) -> npt.NDArray[np.intp]:
+def _told_apart(most: int) -> Places:
     """First counts of the bins in which money is tabled: each alone to 128, then by 1 %."""
     if most <= _EACH:
         return np.arange(1, most + 1)
@@ -142,21 +192,25 @@ def _told_apart(most: int) -> npt.NDArray[np.intp]:
     return np.unique(np.r_[np.arange(1, _EACH + 1), wider.astype(np.intp)])
 
 
-def _crossing(until: Array, ratios: Array, level: float) -> Array:
-    """Where each row of a distribution function reaches `level`; 0 where zero has that much."""
-    after = np.minimum((until < level).sum(axis=1), len(ratios) - 1)
-    before = np.maximum(after - 1, 0)
-    row = np.arange(len(until))
-    low, high = until[row, before], until[row, after]
+def _crossing(until: Callable[[Places | int], Array], ratios: Array, level: float) -> Array:
+    """Where each row's distribution function reaches `level`; 0 where zero has that much."""
+    start = until(0)
+    before, after = np.zeros((2, len(start)), dtype=np.intp)
+    after += len(ratios) - 1
+    while (after - before > 1).any():
+        middle = (before + after) // 2
+        short = until(middle) < level
+        before, after = np.where(short, middle, before), np.where(short, after, middle)
+    low, high = until(before), until(after)
     rise = high - low
     part = np.divide(level - low, rise, out=np.ones_like(rise), where=rise > 0)
     logs = np.log(ratios)
     found = np.exp(logs[before] + np.clip(part, 0, 1) * (logs[after] - logs[before]))
-    return np.where(until[:, 0] >= level, 0.0, found)
+    return np.where(start >= level, 0.0, found)
 
 
 def laws(
-    model: PurchaseModel,
+    model: BuyTillYouDie,
     spend: SpendModel,
     rfm: pd.DataFrame,
     days: float,
@@ -170,7 +224,7 @@ def laws(
 
     Parameters
     ----------
-    model : PurchaseModel
+    model : BuyTillYouDie
         In days.
     spend : SpendModel
     rfm : DataFrame
@@ -189,98 +243,46 @@ def laws(
     )
     alive = p_alive(model, x, t_x, T)
     shape, scale = posterior(spend, x, m)
+    p = np.full(len(x), np.nan)
+    if leaving is not None and leaving.gap_days < days:
+        p = np.asarray(leaving.p, dtype=np.float64)
     # rows of one frequency share every Beta function; of one order of age, the counts worth telling
     order = np.floor(np.log2(1 + T / model.alpha))
-    for rows in _equal(x, shape, order):
-        first, frequency = rows[0], float(x[rows[0]])
-        most = _longest(model, frequency, model.alpha * 2.0 ** order[first], days)
-        kept = _kept(model, frequency, most)
-        for part in np.array_split(rows, -(-len(rows) * (most + 1) // _CELLS)):
-            counts = _counts(model, kept, frequency, T[part], days)
-            chances = _with_dead(counts, alive[part])
-            if leaving is not None and leaving.gap_days < days:
-                p = leaving.p[part]
-                silent = _silent(model, kept, frequency, T[part], days, leaving)
-                given = _conditioned(counts, silent, alive[part], p)
-                chances = np.where(np.isnan(p)[:, None], chances, given)
-            yield Law(part, chances, scale[part], spend.p, float(shape[first]))
+    for rows in _equal(T, x, shape, order, np.isnan(p)):
+        youngest, oldest = (model.alpha * (2.0**k - 1) for k in order[rows[0]] + np.arange(2))
+        counts = model.counting(float(x[rows[0]]), (youngest, oldest), days)
+        money = _Money(spend.p, float(shape[rows[0]]), counts.most)
+        cells = len(rows) * max(counts.most + 1, _NODES)
+        for part in np.array_split(rows, -(-cells // _CELLS)):
+            new = np.r_[True, np.diff(T[part]) != 0]
+            pair, age = np.cumsum(new) - 1, T[part][new]
+            mixture: _Mixture
+            if leaving is None or np.isnan(p[part[0]]):
+                mixture = 1 - alive[part], (alive[part],), (counts.law(age),)
+            else:
+                mixture = _conditioned(counts, age, pair, alive[part], leaving._replace(p=p[part]))
+            yield Law(part, *mixture, pair, scale[part], money)
 
 
-def _equal(*columns: Array) -> list[npt.NDArray[np.intp]]:
-    """Rows that are equal in all columns, group by group."""
-    order = np.lexsort(columns)
+def _equal(finest: Array, *columns: Array) -> list[Places]:
+    """Rows that are equal in all columns, group by group, in the order of the finest."""
+    order = np.lexsort((finest, *columns))
     new = np.any([np.diff(c[order]) != 0 for c in columns], axis=0)
     return [g for g in np.split(order, np.flatnonzero(new) + 1) if len(g)]
 
 
-def _longest(model: PurchaseModel, x: float, rate: float, days: float) -> int:
-    """Count beyond which hardly anybody of this frequency and at least α + T = `rate` buys."""
-    most, b = 8, model.b + float(model.chances(np.array(x)))
-    while most < _MOST:
-        log_kept = betaln(model.a, b + most) - betaln(model.a, b)
-        if betainc(most, model.r + x, days / (rate + days)) * np.exp(log_kept) < _TAIL:
-            break
-        most += max(8, most // 4)
-    return min(most, _MOST)
+def _conditioned(
+    counts: Counts, T: Array, pair: Places, alive: Array, leaving: Leaving
+) -> _Mixture:
+    """Mix the laws given a purchase in the label window and given none, by the chance of none.
 
-
-def _kept(model: PurchaseModel, x: float, most: int) -> Array:
-    """E[(1 − p)^n] for n = 0 … most: still there after n more purchases."""
-    b = model.b + float(model.chances(np.array(x)))
-    kept: Array = np.exp(betaln(model.a, b + np.arange(most + 1)) - betaln(model.a, b))
-    return kept
-
-
-def _reached(shape: float, rate: Array, days: float, most: int) -> Array:
-    """P(N ≥ n) for n = 0 … most + 1, of arrivals at rates λ ~ Gamma(shape, rate)."""
-    n = np.arange(1, most + 2)
-    more = betainc(n, shape, (days / (rate + days))[:, None])
-    return np.concatenate([np.ones((len(rate), 1)), more], axis=1)
-
-
-def _counts(model: PurchaseModel, kept: Array, x: float, T: Array, days: float) -> Array:
-    """Law of the purchases of who is alive."""
-    reached = _reached(model.r + x, model.alpha + T, days, len(kept) - 1)
-    # the n-th purchase takes n arrivals, and none of the n − 1 before it was the last
-    at_least = reached * np.r_[1.0, kept]
-    at_least[:, -1] = 0.0  # so that the last count stands for itself and more
-    law: Array = -np.diff(at_least, axis=1)
-    return law
-
-
-def _silent(
-    model: PurchaseModel, kept: Array, x: float, T: Array, days: float, window: Leaving
-) -> Array:
-    """P(n purchases within `days`, none of them in the label window), given alive.
-
-    Either everybody's arrivals outside the window are purchases and it is silent by chance, which
-    turns the rate's posterior into that of a longer silence; or the n-th was the last, after the
-    window, or before it, when nothing had to be left to chance.
+    Who is dead shares in the second. Returned are the chance of nothing to come, and the chances
+    and laws of the two.
     """
-    shape, rate, most = model.r + x, model.alpha + T, len(kept) - 1
-    gap, horizon = window.gap_days, window.horizon_days
-    outside = gap + max(days - gap - horizon, 0.0)
-    none = np.exp(-shape * np.log1p(horizon / rate))[:, None]
-    by_end = none * _reached(shape, rate + horizon, outside, most)
-    stays = kept * -np.diff(by_end, axis=1)
-    if gap:
-        by_end = by_end - none * _reached(shape, rate + horizon, gap, most)
-        by_end = by_end + _reached(shape, rate, gap, most)
-    law: Array = stays + np.r_[0.0, -np.diff(kept)] * by_end[:, :-1]
-    return law
-
-
-def _with_dead(counts: Array, alive: Array) -> Array:
-    chances = counts * alive[:, None]
-    chances[:, 0] += 1 - alive
-    return chances
-
-
-def _conditioned(counts: Array, silent: Array, alive: Array, p: Array) -> Array:
-    """Mix the laws given a purchase in the label window and given none, by the chance of none."""
-    buys = np.maximum(counts - silent, 0.0)
-    buys /= np.maximum(buys.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    none = _with_dead(silent, alive)
-    none /= none.sum(axis=1, keepdims=True)
-    mixed: Array = (1 - p)[:, None] * buys + p[:, None] * none
-    return mixed
+    p, tiny = leaving.p, np.finfo(float).tiny
+    silent = counts.silent(T, leaving.horizon_days, leaving.gap_days)
+    buys = np.maximum(counts.law(T) - silent, 0.0)
+    buys /= np.maximum(buys.sum(axis=1, keepdims=True), tiny)
+    kept = alive * silent.sum(axis=1)[pair]
+    none = np.maximum(kept + (1 - alive), tiny)
+    return p * (1 - kept / none), (1 - p, p * alive / none), (buys, silent)

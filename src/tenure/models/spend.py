@@ -19,7 +19,11 @@ from scipy.special import gammaln
 
 from tenure.models.btyd import Array, Status, floats, frozen, plain
 
-__all__ = ["SpendModel", "log_likelihood", "posterior", "spend_per_purchase"]
+__all__ = ["CORRELATED", "SURE", "SpendModel", "log_likelihood", "posterior", "spend_per_purchase"]
+
+
+CORRELATED, SURE = 0.3, 0.01
+"""Rank correlation of spend with frequency, and its p-value, from which Gamma-Gamma is doubted."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class SpendModel:
     correlation_p: float = 1.0
     gradient: float | None = None
     covariance: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether spend has no usable mean, or goes with frequency, which the model rules out."""
+        goes_along = abs(self.correlation) >= CORRELATED and self.correlation_p <= SURE
+        return self.status == "fallback" or goes_along
 
     @property
     def prior_mean(self) -> float:

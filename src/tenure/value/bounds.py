@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tenure.models.btyd import PurchaseModel
+from tenure.models.btyd import BuyTillYouDie
 from tenure.models.predictive import Leaving, laws
 from tenure.models.spend import SpendModel
 
@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 
 
 def interval(
-    purchases: PurchaseModel,
+    purchases: BuyTillYouDie,
     spend: SpendModel,
     rfm: pd.DataFrame,
     mean: npt.ArrayLike,

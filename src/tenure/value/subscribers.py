@@ -9,7 +9,7 @@ import pandas as pd
 from tenure.config import ChurnConfig, ClvConfig
 from tenure.models.ends import Ends
 from tenure.models.spells import SpellTiming
-from tenure.value.clv import value_at_risk
+from tenure.value.buyers import VALUES
 from tenure.value.subscription import Contracts
 
 __all__ = ["AGE", "contracts", "subscriber_values"]
@@ -40,6 +40,7 @@ def contracts(
         horizon_days=clv.horizon_days,
         annual_discount_rate=clv.annual_discount_rate,
         margin=clv.margin,
+        cost_to_serve=clv.cost_to_serve,
         unpaid_days=matrix["unpaid_days"].to_numpy(dtype=np.float64),
     )
 
@@ -51,7 +52,7 @@ def subscriber_values(
     churn: ChurnConfig,
     clv: ClvConfig,
 ) -> pd.DataFrame:
-    """Value each row of a matrix, with bounds, and what leaving would cost.
+    """Value each row of a matrix, with bounds, and what it is if the customer stays or leaves.
 
     Scored: by the calibrated chance. On trial: by the timing's own, paid once the trial is over.
     With notice given: what is paid until the planned renewal, where one is known. Ended: null.
@@ -66,23 +67,23 @@ def subscriber_values(
     Returns
     -------
     DataFrame
-        `clv`, `lower`, `upper`, `value_at_risk`, in the currency of the data.
+        `clv`, `lower`, `upper` (90 % of what one customer may bring), `if_stays` (V_A) and
+        `if_leaves` (V_0), the latter two null unless scored.
     """
-    found = pd.DataFrame(
-        np.nan, index=matrix.index, columns=["clv", "lower", "upper", "value_at_risk"]
-    )
+    found = pd.DataFrame(np.nan, index=matrix.index, columns=VALUES)
     status = matrix["status"].to_numpy(dtype=object)
     runs = np.isin(status, ["scored", "trial"])
     if runs.any():
         here, chance = contracts(matrix[runs], timing, churn, clv), p[runs]
         mean, given = here.clv(chance), here.values()
         lower, upper = here.interval(chance, mean)
-        at_risk = value_at_risk(chance, given.V_A, given.V_0)
-        found.loc[runs] = np.column_stack([mean, lower, upper, at_risk])
+        scored = np.where(np.isfinite(chance), 0.0, np.nan)
+        stakes = given.V_A + scored, given.V_0 + scored
+        found.loc[runs] = np.column_stack([mean, lower, upper, *stakes])
     noticed = status == "notice"
     if noticed.any():
         left = contracts(matrix[noticed], timing, churn, clv).value_until(
             matrix["paid_days"][noticed].to_numpy(dtype=np.float64)
         )
-        found.loc[noticed, ["clv", "lower", "upper"]] = np.column_stack([left] * 3)
+        found.loc[noticed, VALUES[:3]] = np.column_stack([left] * 3)
     return found
