@@ -236,12 +236,16 @@ class TestToday:
         found = subscriber_values(standing(), TIMING, p, CONFIG.churn, CONFIG.clv)
         value = found["clv"]
         assert value.notna().tolist() == [True, True, True, False, False, False]
-        assert found["value_at_risk"].notna().tolist() == [True, False, False, False, False, False]
+        for stake in ("if_stays", "if_leaves"):
+            assert found[stake].notna().tolist() == [True, *[False] * 5], stake
         ends = Ends(TIMING.sbg, np.array([100.0]), 0, 30)
         one = Contracts(ends, [10.0], 365, 0.1, 1.0)
         assert value[0] == one.clv(0.2)[0]
         given = one.values()
-        assert found["value_at_risk"][0] == pytest.approx(0.2 * (given.V_A - given.V_0)[0])
+        assert (found["if_stays"][0], found["if_leaves"][0]) == (given.V_A[0], given.V_0[0])
+        dear = CONFIG.clv.model_copy(update={"cost_to_serve": 4.0})
+        costly = subscriber_values(standing(), TIMING, p, CONFIG.churn, dear)["clv"]
+        assert costly[0] == pytest.approx(0.6 * value[0])  # 4 of the 10 a month
         # 61 days are paid in whole, as discounted as they lie
         until = sum(d * 1.1 ** (-m / 365) for d, m in ((30, 15), (30, 45), (1, 75)))
         assert value[2] == pytest.approx(10 * until / PERIOD_DAYS, rel=1e-12)

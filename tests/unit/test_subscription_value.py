@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import gammaln
 
 from tenure.errors import ConfigError
+from tenure.evaluation.clv import coverage
 from tenure.models.ends import Ends
 from tenure.models.spells import PERIOD_DAYS, ShiftedBetaGeometric, fit_spells
 from tenure.value import Contracts, combine
@@ -176,26 +177,26 @@ class TestSimulation:
         exact = [np.sum(1.1 ** (-(np.arange(min(e, 300)) + 0.5) / 365)) for e in ends]
         np.testing.assert_allclose(here.value_until(ends), exact, atol=0.04)
 
-    def test_a_population_is_worth_what_it_brings(self):
-        """100 worlds of 200 customers with chances of their own: mean, and where totals fall."""
-        rng, worlds, size = np.random.default_rng(2), 100, 200
-        missed, inside = [], 0
+    def test_bounds_and_totals_hold_as_often_as_they_say(self):
+        """100 worlds of their own α and β, fitted on what was seen; chances differ by customer."""
+        rng, worlds, year = np.random.default_rng(2), 100, 365.0
+        covered, inside, off = [], 0, []
         for _ in range(worlds):
-            theta = rng.beta(2, 18, 4000)
-            lasts = rng.geometric(theta) * MONTH
-            start = rng.integers(1, 20, 4000) * MONTH
-            sbg = fit_spells(np.minimum(lasts, start), lasts <= start).sbg
-            alive = np.flatnonzero(lasts > start)[:size]
-            here = contracts(start[alive], sbg=sbg, rate=0.0, horizon=10 * MONTH)
-            expected = here.clv(np.nan)
-            left = np.minimum(lasts[alive] - start[alive], 10 * MONTH)
-            reach = np.sqrt(here.variance(np.nan).sum() + (here.drift(np.nan).sum(0) ** 2).sum())
-            # ends fall on whole months here and anywhere between them in the model: half a month
-            ends = np.minimum(lasts[alive] - start[alive], 10 * MONTH + MONTH / 2) - MONTH / 2
-            total = np.minimum(ends, 10 * MONTH).sum()
-            missed.append((expected.sum() - total) / left.sum())
-            inside += abs(expected.sum() - total) <= 1.645 * reach
-        assert abs(np.mean(missed)) < 0.01
+            theta = rng.beta(rng.uniform(0.6, 4), rng.uniform(3, 40), 2000)
+            lasts = (rng.geometric(theta) - rng.random(2000)) * MONTH
+            age = rng.uniform(1, 24 * MONTH, 2000)
+            sbg = fit_spells(np.minimum(lasts, age), lasts <= age).sbg
+            alive = np.flatnonzero(lasts > age)[:200]
+            here = contracts(age[alive], sbg=sbg, rate=0.0)
+            came, mean = np.minimum(lasts[alive] - age[alive], year), here.clv(np.nan)
+            gone = 1 - here.ends.survival(came, np.nan)
+            covered.append(coverage(gone, np.where(came < year, gone, 1), draws=0)["value"])
+            alone, together = here.variance(np.nan).sum(), (here.drift(np.nan).sum(0) ** 2).sum()
+            reach = 1.645 * np.sqrt(alone + together)
+            inside += abs(came.sum() - mean.sum()) <= reach
+            off.append(mean.sum() / came.sum() - 1)
+        assert 0.88 < np.mean(covered) < 0.92
+        assert abs(np.mean(off)) < 0.02  # four standard errors, and months that are cut off
         assert 0.825 < inside / worlds < 0.975  # ± 2.5 standard errors of 100 worlds
 
 

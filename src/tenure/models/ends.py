@@ -77,7 +77,7 @@ class Ends:
         _, leaves, early = self.shares(p)
         at_open, at_close = (np.exp(self._log_s(self.days, t)) for t in (self.opens, self.closes))
         # the share still there by the timing's own law at that moment, piece by piece
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             left = np.select(
                 [level <= early, level <= early + leaves],
                 [

@@ -8,7 +8,7 @@ from tenure.config import Config
 from tenure.evaluation.gate import CALIBRATION_TARGET
 from tenure.models.churn import ROSTERS
 from tenure.report import words, writing
-from tenure.report.valued import naive
+from tenure.report.valued import lasted, naive
 
 __all__ = ["came_true", "judged", "trust"]
 
@@ -195,6 +195,7 @@ def _value_held(clv: Json, config: Config) -> Json | None:
         "zero": writing.money(zero, config.currency, exact=True),
         "rough": zero is not None and zero <= hold["mae"]["value"],
         "inside": _nine_in_ten(hold.get("coverage")),
+        "lasted": lasted(hold.get("coverage")),
     }
 
 

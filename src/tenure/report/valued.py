@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tenure.report import writing
 
-__all__ = ["Spoken", "longer", "naive", "spoken"]
+__all__ = ["Spoken", "lasted", "longer", "naive", "spoken"]
 
 Json = dict[str, Any]
 
@@ -65,6 +65,13 @@ def naive(clv: Json) -> tuple[str, float] | None:
         if error is not None:
             return words, error
     return None
+
+
+def lasted(coverage: Json | None) -> str | None:
+    """Say how many subscribers stayed for as long as their likely range holds, of 100."""
+    if not coverage or "months" not in coverage:
+        return None
+    return writing.number(100 * coverage["months"]["inside"], 0)
 
 
 def longer(clv: Json) -> Json | None:
