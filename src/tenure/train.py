@@ -16,7 +16,7 @@ from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest.champion import Meeting, meet
-from tenure.backtest.record import numbered, record
+from tenure.backtest.record import record
 from tenure.config import Config
 from tenure.errors import ModelError
 from tenure.explain.points import Explained, drivers, explain
@@ -115,11 +115,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "cutoffs": [str(d) for d in ready.days],
             "audit": audited.to_json(),
             "churn": churn_part,
-            "clv": {
-                **held.figures,
-                "fits": valuation.fitted(final.bundle, final.notes),
-                "totals": valuation.totals(scores, final.bundle, ready, held.errors, config),
-            },
+            "clv": valuation.told(held, scores, final.bundle, final.notes, ready, config),
             "warnings": [
                 *horizon_why,
                 *ready.notes,
@@ -130,11 +126,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             ],
         }
         progress("writing")
-        said = {"backtest": record(churn, met)}
-        if len(held.rows.columns):
-            said["value"] = numbered(held.rows)
-        if value is not None:
-            said["daily"] = ready.daily
+        said = {"backtest": record(churn, met), **held.tables}
         return _write(
             metrics, found, scores, said, final, ready, sources, tracking, config, config_file
         )

@@ -15,6 +15,7 @@ from tenure.backtest import churn as churn_backtest
 from tenure.backtest import subscription_value
 from tenure.backtest import value as value_backtest
 from tenure.backtest.foresight import foresight
+from tenure.backtest.record import numbered
 from tenure.backtest.segments import segments
 from tenure.backtest.stakes import NO_VALUE, value_unit
 from tenure.backtest.value import ValueBacktest
@@ -26,7 +27,16 @@ from tenure.sources import Sources
 from tenure.value.subscribers import AGE, contracts
 from tenure.value.totals import LEAST_ORIGINS, likely_totals, said_total
 
-__all__ = ["Held", "fitted", "held", "no_value", "totals", "value_figures", "value_figures_again"]
+__all__ = [
+    "Held",
+    "fitted",
+    "held",
+    "no_value",
+    "told",
+    "totals",
+    "value_figures",
+    "value_figures_again",
+]
 
 Json = dict[str, Any]
 Groups = dict[str, tuple[list[str], np.ndarray]]
@@ -45,14 +55,14 @@ class Held:
     errors : tuple of float
         Log of actual over expected total value at past origins.
     notes : tuple of str
-    rows : DataFrame
-        What the figures are made of.
+    tables : dict of DataFrame
+        What the figures are made of, customers numbered, as they are kept with the run.
     """
 
     figures: Json
     errors: tuple[float, ...]
     notes: tuple[str, ...]
-    rows: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
 
 
 def held(
@@ -63,8 +73,9 @@ def held(
         rows = value_backtest.past(ready.matrix, ready.after, ready.origins)
         rows, notes = foresight(rows, ready.features, config) if len(rows) else (rows, ())
         value = value_backtest.judge(rows, ready.daily, config, ready.value_days)
-        told = value_figures(value, config)
-        return value, Held(told, value.errors, (*value.notes, *notes), value.rows)
+        figures = value_figures(value, config)
+        tables = {"value": numbered(value.rows), "daily": ready.daily}
+        return value, Held(figures, value.errors, (*value.notes, *notes), tables)
     if config.churn.kind == "subscription" and ready.first_day and ready.as_of:
         kept = subscription_value.run(sources.tables, churn, config, ready.first_day, ready.as_of)
         total = kept.figures["holdout"].get("total", {"origins": []})
@@ -74,8 +85,9 @@ def held(
             for one in past
             if min(one["actual"], one["expected"]) > 0
         )
-        return None, Held(kept.figures, errors, kept.notes, kept.rows)
-    return None, Held(no_value(config), (), (), pd.DataFrame())
+        tables = {"value": numbered(kept.rows)} if len(kept.rows.columns) else {}
+        return None, Held(kept.figures, errors, kept.notes, tables)
+    return None, Held(no_value(config), (), (), {})
 
 
 def no_value(config: Config) -> dict[str, Any]:
@@ -124,14 +136,30 @@ def value_figures_again(folder: Path) -> dict[str, Any]:
         As from `value_figures`.
     """
     config, rows = load_config(folder / "config.yaml"), pd.read_parquet(folder / "value.parquet")
-    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    config = config.asking(**told["churn"]["definition"])
-    days = told["clv"]["holdout"]["horizon_days"]
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    config = config.asking(**metrics["churn"]["definition"])
+    days = metrics["clv"]["holdout"]["horizon_days"]
     if config.churn.kind == "subscription":
         return subscription_value.figures(rows, config, days)
     daily = pd.read_parquet(folder / "daily.parquet")
     with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise
         return value_figures(value_backtest.judge(rows, daily, config, days), config)
+
+
+def told(
+    found: Held,
+    scores: pd.DataFrame,
+    bundle: Bundle,
+    refused: list[str],
+    ready: Population,
+    config: Config,
+) -> Json:
+    """Return the `clv` part of `metrics.json`: what was held, how fits ended, what is expected."""
+    return {
+        **found.figures,
+        "fits": fitted(bundle, refused),
+        "totals": totals(scores, bundle, ready, found.errors, config),
+    }
 
 
 def fitted(bundle: Bundle, refused: list[str]) -> Json:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tenure import labels
 from tenure.backtest.calibrating import at_days, calibrate
 from tenure.backtest.origins import Spare, can_learn, days_of, learnable, predicted
+from tenure.backtest.said import CHANCE, KEYS, OUTCOME, TREES
 from tenure.backtest.samples import some_customers
-from tenure.backtest.value import CHANCE, KEYS, OUTCOME, TREES
 from tenure.config import Config
 from tenure.cutoffs import complete_for
 from tenure.errors import DataError

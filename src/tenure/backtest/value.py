@@ -14,29 +14,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tenure.backtest.said import (
+    CHANCE,
+    KEYS,
+    OUTCOME,
+    TREES,
+    Said,
+    predict,
+    said_coverage,
+    said_deciles,
+    total_against,
+)
 from tenure.backtest.tracking import pictures
 from tenure.config import Config
 from tenure.errors import DataError
-from tenure.evaluation.clv import baselines, coverage, deciles, holdout
+from tenure.evaluation.clv import baselines, holdout
 from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
-from tenure.models.families import AnyModel
 from tenure.models.futures import HISTORY
-from tenure.models.predictive import Leaving, laws
-from tenure.models.purchases import expected_purchases
-from tenure.models.spend import SpendModel, spend_per_purchase
-from tenure.value import combine, conditional_values
-from tenure.value.totals import likely_totals, said_total
 
 __all__ = ["KEYS", "OUTCOME", "RFM", "ValueBacktest", "judge", "origins", "past", "validation_days"]
 
 LONGEST = 365
 ORIGINS = 3
 TIE = 0.01  # of the RMSE
-FUTURES = 400  # drawn for the totals
 RFM = ["frequency", "recency", "T"]
-KEYS = ["customer_id", "cutoff"]
-OUTCOME = ["purchase_days", "value"]
-CHANCE, TREES = "churn_probability", ["trees_purchases", "trees_value"]
 BESIDE = [CHANCE, *TREES]
 LIGHTGBM = "lightgbm"
 COMBINED = "_and_churn"
@@ -128,45 +129,6 @@ def past(matrix: pd.DataFrame, happened: pd.DataFrame, cuts: Sequence[dt.date]) 
     )
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """What one purchase model and one spend model say at an origin."""
-
-    rows: pd.DataFrame
-    purchases: AnyModel
-    spend: SpendModel
-    trees: bool
-    config: Config
-    horizon_days: int
-
-    @property
-    def leaving(self) -> Leaving:
-        churn = self.config.churn
-        chance = self.rows[CHANCE].to_numpy(dtype=np.float64)
-        return Leaving(chance, churn.horizon_days, churn.gap_days)
-
-    def raw(self) -> tuple[Array, Array]:
-        """Purchases and value by the purchase model alone, or by the trees."""
-        if self.trees:
-            return self.rows[TREES[0]].to_numpy(), self.rows[TREES[1]].to_numpy()
-        return _predict(self.purchases, self.spend, self.rows, self.horizon_days)
-
-    def combined(self) -> Array:
-        """Value as scores give it: with the calibrated chance of leaving where there is one."""
-        value = self.raw()[1].copy()
-        known = np.isfinite(self.leaving.p)
-        if self.trees or not known.any():
-            return value
-        V_A, V_0, _ = conditional_values(
-            self.purchases, self.spend, self.rows[known], horizon_days=self.horizon_days,
-            annual_discount_rate=0.0, margin=1.0,
-            label_horizon_days=self.config.churn.horizon_days,
-            gap_days=self.config.churn.gap_days,
-        )  # fmt: skip
-        value[known] = combine(self.leaving.p[known], V_A, V_0)
-        return value
-
-
 def judge(
     rows: pd.DataFrame, daily: pd.DataFrame, config: Config, horizon_days: int
 ) -> ValueBacktest:
@@ -200,8 +162,8 @@ def judge(
             models[name] = fit_purchases(late[RFM], name)
     except DataError as fault:
         return replace(found, notes=(*notes, str(fault)))
-    chosen = _Origin(late, models[timing], spend, family == LIGHTGBM, config, horizon_days)
-    said = {name: _predict(model, spend, late, horizon_days) for name, model in models.items()}
+    chosen = Said(late, models[timing], spend, family == LIGHTGBM, config, horizon_days)
+    said = {name: predict(model, spend, late, horizon_days) for name, model in models.items()}
     if late[TREES[1]].notna().all():
         said[LIGHTGBM] = tuple(late[c].to_numpy() for c in TREES)
     rules = baselines(
@@ -221,9 +183,9 @@ def judge(
             late["purchase_days"], late["value"], {"model": model, **said, **rules}, seed=seed
         ),
         spread={
-            "deciles": _deciles(late, model, seed),
-            "coverage": _coverage(chosen, model[1], seed),
-            "total": _total(chosen, model, seed),
+            "deciles": said_deciles(late, model, seed),
+            "coverage": said_coverage(chosen, model[1], seed),
+            "total": total_against(chosen, model, seed),
             **pictures(
                 models[timing], late.assign(purchase_days_after=late["purchase_days"]), daily,
                 origin, horizon_days, seed=seed,
@@ -232,14 +194,6 @@ def judge(
         errors=tuple(e for e in errors if e is not None),
         notes=(*notes, *spend.warnings, *models[timing].warnings),
     )  # fmt: skip
-
-
-def _predict(
-    model: AnyModel, spend: SpendModel, rfm: pd.DataFrame, days: int
-) -> tuple[Array, Array]:
-    x, t_x, T, m = (rfm[c].to_numpy() for c in HISTORY)
-    purchases = expected_purchases(model, x, t_x, T, days)
-    return purchases, purchases * spend_per_purchase(spend, x, m)
 
 
 def _choose(early: pd.DataFrame, config: Config, days: int) -> tuple[str, str, tuple[str, ...]]:
@@ -261,7 +215,7 @@ def _choose(early: pd.DataFrame, config: Config, days: int) -> tuple[str, str, t
     try:
         spend = fit_spend(early["frequency"], early["monetary_value"])
         for name in FAMILIES:
-            said = _predict(fit_purchases(early[RFM], name), spend, early, days)[1]
+            said = predict(fit_purchases(early[RFM], name), spend, early, days)[1]
             errors[name] = float(np.sqrt(np.mean((actual - said) ** 2)))
     except DataError as fault:
         return default, f"{default}: the families could not be compared ({fault}).", ()
@@ -291,66 +245,9 @@ def _missed(rows: pd.DataFrame, family: str, config: Config, days: int) -> float
         model = fit_purchases(rows[RFM], timing)
     except DataError:
         return None
-    said = _Origin(rows, model, spend, trees, config, days).combined()
+    said = Said(rows, model, spend, trees, config, days).combined()
     return _log_ratio(float(rows["value"].sum()), float(said.sum()))
 
 
 def _log_ratio(actual: float, expected: float) -> float | None:
     return float(np.log(actual / expected)) if min(actual, expected) > 0 else None
-
-
-def _deciles(late: pd.DataFrame, said: tuple[Array, Array], seed: int) -> list[Json]:
-    purchases, value = said
-    columns = {
-        "value": (value, late["value"]),
-        "purchases": (purchases, late["purchase_days"]),
-    }
-    return deciles(value, columns, seed=seed)
-
-
-def _coverage(origin: _Origin, value: Array, seed: int) -> Json:
-    """Share of customers within their 90 % interval: by randomised PIT, and as it is printed."""
-    late = origin.rows
-    bought, came = (late[c].to_numpy() for c in OUTCOME)
-    sides, inside = np.empty((4, len(late))), np.empty((2, len(late)))
-    for law in laws(origin.purchases, origin.spend, late, origin.horizon_days, origin.leaving):
-        rows, money = law.rows, law.expected_money
-        # the trees' values follow this law in the customer's own proportion, as scores do
-        kept = np.divide(value[rows], money, out=np.ones_like(money), where=money > 0)
-        sides[:2, rows] = law.purchases_until(bought[rows])
-        sides[2:, rows] = law.money_until(came[rows] / np.where(kept > 0, kept, 1.0))
-        amounts = tuple(kept * bound for bound in law.money_at(0.05, 0.95))
-        counts = law.purchases_at(0.05), law.purchases_at(0.95)
-        for row, actual, (low, high), mean in (
-            (0, bought, counts, law.expected_purchases),
-            (1, came, amounts, value[rows]),
-        ):
-            low, high = np.minimum(low, mean), np.maximum(high, mean)
-            inside[row, rows] = (low <= actual[rows]) & (actual[rows] <= high)
-    return {
-        "level": 0.9,
-        "purchases": {**coverage(*sides[:2], seed=seed), "inside": float(inside[0].mean())},
-        "value": {**coverage(*sides[2:], seed=seed), "inside": float(inside[1].mean())},
-    }
-
-
-def _total(origin: _Origin, said: tuple[Array, Array], seed: int) -> Json:
-    """Hold the 90 % interval of all customers together against what came."""
-    late = origin.rows
-    everybody = {"all": np.zeros(len(late), dtype=np.intp)}
-    drawn = likely_totals(
-        origin.purchases, origin.spend, late, origin.horizon_days, said, everybody,
-        draws=FUTURES, seed=seed,
-    )["all"]  # fmt: skip
-    found: Json = {"scope": "model only"}  # fewer than 3 earlier origins to widen it by
-    for name, futures, each, column in zip(
-        ("purchases", "value"), drawn[:, 0], said, OUTCOME, strict=True
-    ):
-        actual = float(late[column].sum())
-        total = said_total(float(each.sum()), futures)
-        found[name] = {
-            **total,
-            "actual": actual,
-            "inside": total["lower"] <= actual <= total["upper"],
-        }
-    return found
