@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import worlds
 from tenure.evaluation.clv import coverage
-from tenure.models.clv import fit_pareto, fit_purchases, fit_spend
+from tenure.models.clv import fit_purchases, fit_spend
 from tenure.models.futures import totals
 from tenure.models.predictive import laws
 
@@ -56,7 +56,7 @@ def _world(task: tuple[str, str, int]) -> list[float]:
     """Share of customers within their interval, by randomised PIT; whether the totals were."""
     truth, family, seed = task
     rfm, later, comes = worlds.live(truth, CUSTOMERS, DAYS, 1000 + seed)
-    model = fit_pareto(rfm) if family == "pareto_nbd" else fit_purchases(rfm, family)
+    model = fit_purchases(rfm, family)
     spend = fit_spend(rfm["frequency"], rfm["monetary_value"])
     sides = np.empty((4, len(rfm)))
     for law in laws(model, spend, rfm, DAYS):

@@ -32,13 +32,13 @@ class Clock:
         self.laps[name], self._last = now - self._last, now
 
 
-def ours(rfm: pd.DataFrame, *, pareto: bool = False, calibrated: bool = False) -> Found:
-    from tenure.models.clv import fit_pareto, fit_purchases, fit_spend
+def ours(rfm: pd.DataFrame, family: str = "mbg_nbd", *, calibrated: bool = False) -> Found:
+    from tenure.models.clv import fit_purchases, fit_spend
     from tenure.models.predictive import Leaving
     from tenure.value import clv, combine, conditional_values, interval
 
     clock, leaving = Clock(), None
-    model = fit_pareto(rfm) if pareto else fit_purchases(rfm, "mbg_nbd")
+    model = fit_purchases(rfm, family)
     spend = fit_spend(rfm["frequency"], rfm["monetary_value"])
     clock.lap("fit")
     if calibrated:
@@ -94,7 +94,7 @@ def pymc(rfm: pd.DataFrame) -> Found:
 WHO: dict[str, Callable[[pd.DataFrame], Found]] = {
     "ours": ours,
     "ours, calibrated": lambda rfm: ours(rfm, calibrated=True),
-    "ours, Pareto/NBD": lambda rfm: ours(rfm, pareto=True),
+    "ours, Pareto/NBD": lambda rfm: ours(rfm, "pareto_nbd"),
     "lifetimes": lifetimes,
     "pymc-marketing": pymc,
 }

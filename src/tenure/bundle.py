@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from tenure.config import ChurnConfig, ClvConfig
+from tenure.config import CampaignConfig, ChurnConfig, ClvConfig
 from tenure.explain.points import Explained, explain
 from tenure.explain.reasons import REASONS, reasons
 from tenure.features.schema import Column, Schema
 from tenure.inputs import Timing, described, inputs
 from tenure.labels import statuses
-from tenure.models.btyd import PurchaseModel, p_alive
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
-from tenure.models.predictive import Leaving
-from tenure.models.purchases import expected_purchases
+from tenure.models.families import AnyModel
 from tenure.models.recipe import Recipe
 from tenure.models.shift import Shift
-from tenure.models.spend import SpendModel, spend_per_purchase
-from tenure.value import clv, combine, conditional_values, interval, value_at_risk
+from tenure.models.spells import SpellTiming
+from tenure.models.spend import SpendModel
+from tenure.models.twopart import TwoPart
+from tenure.value import (
+    VALUES,
+    Foreseen,
+    buyer_timing,
+    buyer_values,
+    expected_saved_value,
+    subscriber_values,
+    value_at_risk,
+)
 
 __all__ = ["Bundle"]
 
@@ -42,7 +50,7 @@ class Bundle:
     timing : Timing or None
         MBG/NBD behind the column `btyd_log_odds`, or how long subscriptions last; None where the
         data could not carry it.
-    purchases, spend : PurchaseModel, SpendModel or None
+    purchases, spend : PurchaseModel or ParetoModel, SpendModel; or None
         The value models; None where the data could not carry them.
     schema : Schema
         The columns of the feature matrix.
@@ -58,13 +66,17 @@ class Bundle:
         The day before which everything was learnt; None where nothing is dated.
     recipe : Recipe or None
         How the candidate was made; None in bundles of before it was recorded.
+    trees : TwoPart or None
+        The two-part model, where it sets the level of values.
+    campaign : CampaignConfig
+        Costs behind `expected_saved_value`; they may change without training again.
     """
 
     candidate: Candidate
     calibrator: Calibrator
     shift: Shift
     timing: Timing | None
-    purchases: PurchaseModel | None
+    purchases: AnyModel | None
     spend: SpendModel | None
     schema: Schema
     churn: ChurnConfig
@@ -75,6 +87,8 @@ class Bundle:
     base_rate: float
     trained_until: dt.date | None
     recipe: Recipe | None = None
+    trees: TwoPart | None = None
+    campaign: CampaignConfig = field(default_factory=CampaignConfig)
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -113,10 +127,10 @@ class Bundle:
         DataFrame
             `customer_id`; `status`: `scored`, `lapsed` (no longer eligible), `notice`, `trial`,
             `ended` (of subscriptions) or `never_bought`;
-            `churn_probability`, `risk_band`, `value_at_risk` and `reason_1` to `reason_3`, null
-            unless scored; `p_alive`, `expected_purchases` (undiscounted, over the value horizon),
-            `spend_per_purchase` and `clv_<days>d` with `_lower` and `_upper` (90 % of what one
-            customer may bring), null for who never bought.
+            `churn_probability`, `risk_band`, `value_at_risk`, `expected_saved_value` and
+            `reason_1` to `reason_3`, null unless scored; `p_alive`, `expected_purchases`
+            (undiscounted, over the value horizon), `spend_per_purchase` and `clv_<days>d` with
+            `_lower` and `_upper` (90 % of what one customer may bring), null for who never bought.
         """
         status = statuses(matrix, self.churn)
         at_stake = np.asarray(status == "scored")
@@ -179,40 +193,38 @@ class Bundle:
         return odds / 2 / (1 + odds / 2), odds * 2 / (1 + odds * 2)
 
     def _value(self, matrix: pd.DataFrame, p: np.ndarray, at_stake: np.ndarray) -> pd.DataFrame:
-        days, model, spend = self.clv.horizon_days, self.purchases, self.spend
-        clv_days = f"clv_{days}d"
-        bounds = [f"{clv_days}_lower", f"{clv_days}_upper"]
-        timing = ["p_alive", "expected_purchases", "spend_per_purchase"]
-        names = [*timing, clv_days, *bounds, "value_at_risk"]
+        clv_days = f"clv_{self.clv.horizon_days}d"
+        names = [
+            "p_alive", "expected_purchases", "spend_per_purchase",
+            clv_days, f"{clv_days}_lower", f"{clv_days}_upper",
+            "value_at_risk", "expected_saved_value",
+        ]  # fmt: skip
         found = pd.DataFrame(np.nan, index=matrix.index, columns=names)
-        if model is None or matrix.empty:
+        if matrix.empty:
             return found
-        x, t_x, T, m = (
-            matrix[c].to_numpy() for c in ("frequency", "recency", "T", "monetary_value")
-        )
-        found["p_alive"] = p_alive(model, x, t_x, T)
-        found["expected_purchases"] = expected_purchases(model, x, t_x, T, days)
-        if spend is None:
-            return found
-        terms = {
-            "horizon_days": days,
-            "annual_discount_rate": self.clv.annual_discount_rate,
-            "margin": self.clv.margin,
-        }
-        found["spend_per_purchase"] = spend_per_purchase(spend, x, m)
-        found[clv_days] = clv(model, spend, matrix, **terms)
-        if at_stake.any():
-            V_A, V_0, _ = conditional_values(
-                model, spend, matrix[at_stake], **terms,
-                label_horizon_days=self.churn.horizon_days, gap_days=self.churn.gap_days,
-            )  # fmt: skip
-            found.loc[at_stake, clv_days] = combine(p, V_A, V_0)
-            found.loc[at_stake, "value_at_risk"] = value_at_risk(p, V_A, V_0)
         chance = np.full(len(matrix), np.nan)
         chance[at_stake] = p
-        leaving = Leaving(chance, self.churn.horizon_days, self.churn.gap_days)
-        lower, upper = interval(
-            model, spend, matrix, found[clv_days], horizon_days=days, leaving=leaving
-        )
-        found[bounds] = np.column_stack([lower, upper])
+        if isinstance(self.timing, SpellTiming):
+            worth = subscriber_values(matrix, self.timing, chance, self.churn, self.clv)
+        elif self.purchases is None:
+            return found
+        else:
+            timing = buyer_timing(matrix, self.purchases, self.clv.horizon_days)
+            found[timing.columns] = timing
+            if self.spend is None:
+                return found
+            worth = buyer_values(
+                matrix, self.purchases, self.spend, chance, self.churn, self.clv,
+                self._foreseen(matrix),
+            )  # fmt: skip
+            found["spend_per_purchase"] = worth["spend_per_purchase"]
+        found[names[3:6]] = worth[VALUES[:3]].to_numpy()
+        stake = chance, worth["if_stays"], worth["if_leaves"]
+        found["value_at_risk"] = value_at_risk(*stake)
+        found["expected_saved_value"] = expected_saved_value(*stake, self.campaign)
         return found
+
+    def _foreseen(self, matrix: pd.DataFrame) -> Foreseen | None:
+        if self.trees is None:
+            return None
+        return Foreseen(self.trees.expected(self.inputs(matrix))[1], self.trees.horizon_days)

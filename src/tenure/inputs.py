@@ -12,14 +12,15 @@ from tenure.config import ChurnConfig
 from tenure.errors import ModelError
 from tenure.features.attributes import columns_of
 from tenure.features.schema import Column, Schema
-from tenure.models.btyd import PurchaseModel, p_alive
+from tenure.models.btyd import p_alive
 from tenure.models.candidate import BTYD, KAPLAN_MEIER, LARGEST_LOG_ODDS, SBG
+from tenure.models.families import AnyModel
 from tenure.models.purchases import expected_purchases, log_odds_no_purchase
 from tenure.models.spells import SpellTiming
 
 __all__ = ["Timing", "described", "inputs", "timing_says"]
 
-Timing = PurchaseModel | SpellTiming
+Timing = AnyModel | SpellTiming
 
 AGE = "subscription_age_days"
 ALIVE, EXPECTED = "btyd_p_alive", "btyd_expected_purchases"
@@ -93,7 +94,7 @@ def timing_says(
     if churn.kind == "label":
         return {}
     if churn.kind == "inactivity":
-        if not isinstance(timing, PurchaseModel) or matrix.empty:
+        if timing is None or isinstance(timing, SpellTiming) or matrix.empty:
             nothing = np.full(len(matrix), np.nan)
             return {BTYD: np.zeros(len(matrix)), ALIVE: nothing, EXPECTED: nothing}
         x, t_x, T = (matrix[c].to_numpy() for c in ("frequency", "recency", "T"))

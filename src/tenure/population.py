@@ -12,6 +12,7 @@ import pandas as pd
 from tenure import cutoffs, labels
 from tenure.backtest import value
 from tenure.backtest.classes import check_classes
+from tenure.backtest.foresight import Features
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.features.attributes import people_matrix, plan_people
@@ -47,7 +48,10 @@ class Population:
     timing : Timing or None
         How long subscriptions last, learnt up to `as_of`; None for other kinds.
     after : DataFrame
-        Purchases and money within the validation horizon after the value origins.
+        Purchases and money within the validation horizon after the value origins, and after each
+        cutoff for which it is complete.
+    daily : DataFrame
+        Purchases of each day around them, of everybody together (`labels.daily_purchases`).
     value_days : int
         The validation horizon.
     origins : tuple of date
@@ -71,12 +75,20 @@ class Population:
     X: pd.DataFrame
     timing: Timing | None
     after: pd.DataFrame
+    daily: pd.DataFrame
     value_days: int
     origins: tuple[dt.date, ...]
     known: pd.Series
     treated: int
     notes: tuple[str, ...]
     timings: Mapping[dt.date, Timing | None] = field(default_factory=dict)
+
+    @property
+    def features(self) -> Features:
+        """What models of value may learn from."""
+        return Features(
+            self.matrix, self.schema, self.timings, self.after, self.value_days, self.rows, self.X
+        )
 
     @property
     def today(self) -> pd.DataFrame:
@@ -105,7 +117,7 @@ def _dated(sources: Sources, config: Config) -> Population:
     sources.require(until)
     is_valued = churn.kind == "inactivity"
     value_days = value.validation_days(first, until)
-    origins = tuple(d for d in value.origins(first, until) if d > first and is_valued)
+    origins = value.origins(first, until) if is_valued else ()
     schema = plan_schema(
         sources.tables,
         first,
@@ -118,13 +130,16 @@ def _dated(sources: Sources, config: Config) -> Population:
     asked = sorted({*days, *origins, until})
     matrix = build(sources.tables, asked, zone, schema)
     matrix = labels.beside(sources.tables, matrix, asked, zone, churn)
-    after = pd.DataFrame()
+    after = daily = pd.DataFrame()
     if is_valued:
-        after = labels.outcomes(sources.tables, origins, zone, gap_days=0, horizon_days=value_days)
+        daily = labels.daily_purchases(sources.tables, origins, zone, value_days)
+        valued = cutoffs.complete_for(sorted({*days, *origins}), until, value_days)
+        after = labels.outcomes(sources.tables, valued, zone, gap_days=0, horizon_days=value_days)
     people, rows, treated = labels.labelled(sources.tables, matrix, days, zone, churn)
     again = _came_again(matrix, until) if churn.kind == "inactivity" else ""
     check_classes(rows["churned"], "over all cutoffs", churn.kind, again)
-    timing, notes = _timing(matrix, days if is_valued else (*days, until), sources, config)
+    timed = sorted({*days, *origins}) if is_valued else [*days, until]
+    timing, notes = _timing(matrix, timed, sources, config)
     parts = [
         inputs(people[people["cutoff"] == pd.Timestamp(day)], schema, timing[day], churn)
         for day in days
@@ -132,8 +147,8 @@ def _dated(sources: Sources, config: Config) -> Population:
     X = pd.concat(parts).loc[people.index]
     known = labels.known_customers(sources.tables, until, zone, churn.table)
     return Population(
-        schema, matrix, days, first, until, rows, X, timing.get(until), after, value_days, origins,
-        known, treated, (*_reached(treated, len(rows), config), *notes), timing,
+        schema, matrix, days, first, until, rows, X, timing.get(until), after, daily, value_days,
+        origins, known, treated, (*_reached(treated, len(rows), config), *notes), timing,
     )  # fmt: skip
 
 
@@ -213,6 +228,7 @@ def _undated(sources: Sources, config: Config) -> Population:
         X=inputs(people, schema, None, config.churn),
         timing=None,
         after=pd.DataFrame(),
+        daily=pd.DataFrame(),
         value_days=0,
         origins=(),
         known=matrix["customer_id"],

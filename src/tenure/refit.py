@@ -10,17 +10,19 @@ import pandas as pd
 
 from tenure.backtest.calibrating import calibrate
 from tenure.backtest.churn import Backtest
+from tenure.backtest.foresight import two_part
 from tenure.backtest.shifts import measured_shifts
 from tenure.backtest.value import ValueBacktest
 from tenure.bundle import Bundle
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.inputs import Timing
-from tenure.models.btyd import PurchaseModel
+from tenure.labels import unpriced
 from tenure.models.calibration import Calibrator
 from tenure.models.candidate import Candidate
 from tenure.models.churn import fit_candidates
-from tenure.models.clv import fit_purchases, fit_spend
+from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
+from tenure.models.families import AnyModel
 from tenure.models.recipe import recipe
 from tenure.models.shift import NO_SHIFT, Shift
 from tenure.models.spend import SpendModel
@@ -63,9 +65,11 @@ def refit(
     config : Config
     """
     timing: Timing | None = ready.timing
-    purchases, spend, notes = None, None, list[str]()
+    purchases, spend, trees, notes = None, None, None, list[str]()
     if value is not None:
         timing, purchases, spend, notes = _value_models(ready.today, value)
+        if value.family not in FAMILIES and spend is not None and ready.as_of is not None:
+            trees = two_part(ready.as_of, ready.features, config)
     names = dict.fromkeys((churn.selected, "lightgbm"))
     with ThreadPoolExecutor(2) as pool:  # both are single-threaded, and the longest steps left
         moves = pool.submit(_shifts, ready, churn, config, names)
@@ -92,8 +96,11 @@ def refit(
         usual=_usual(ready),
         base_rate=float(ready.rows["churned"].mean()),
         trained_until=ready.as_of,
+        trees=trees,
+        campaign=config.campaign,
         recipe=recipe(churn.selected, churn.settings, ready.X.columns, config.model.calibration),
     )
+    notes += unpriced(ready.today)
     here = shifts.get("lightgbm", NO_SHIFT).at(ready.as_of)
     return Refitted(bundle, fitted["lightgbm"], replace(calibrators["lightgbm"], shift=here), notes)
 
@@ -109,13 +116,13 @@ def _shifts(
 
 def _value_models(
     today: pd.DataFrame, value: ValueBacktest
-) -> tuple[PurchaseModel | None, PurchaseModel | None, SpendModel | None, list[str]]:
+) -> tuple[AnyModel | None, AnyModel | None, SpendModel | None, list[str]]:
     """Fit purchase timing, the family chosen for value, and spend; none of what data refuse."""
     timing = purchases = spend = None
     try:
-        timing = purchases = fit_purchases(today[RFM], "mbg_nbd")
-        if value.family != "mbg_nbd":
-            purchases = fit_purchases(today[RFM], value.family)
+        timing = purchases = fit_purchases(today[RFM], FAMILIES[0])
+        if value.timing_family != FAMILIES[0]:
+            purchases = fit_purchases(today[RFM], value.timing_family)
         spend = fit_spend(today["frequency"], today["monetary_value"])
     except DataError as fault:
         return timing, purchases, spend, [f"Value is declined: {fault}"]

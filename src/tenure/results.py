@@ -16,12 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from tenure import labels
 from tenure.backtest import sensitivity
-from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting
 from tenure.backtest.churn import Backtest
 from tenure.backtest.record import champion_said, recall
-from tenure.backtest.stakes import NO_VALUE, value_unit
-from tenure.backtest.value import KEYS, OUTCOME, ValueBacktest
 from tenure.config import Config, load_config
 from tenure.evaluation.churn import by_cutoff, paired
 from tenure.evaluation.gate import gate, inferior
@@ -39,11 +36,8 @@ __all__ = [
     "data_figures",
     "flat",
     "label_report",
-    "no_value",
     "params",
     "tags",
-    "value_figures",
-    "value_figures_again",
     "with_lead",
     "write_json",
 ]
@@ -169,17 +163,6 @@ def _spread(churn: Backtest) -> dict[str, Any]:
     return {"by_cutoff": [], "by_repeat": by_repeat}
 
 
-def no_value(config: Config) -> dict[str, Any]:
-    """Return the `clv` part of `metrics.json` where value is not modelled."""
-    return {
-        "family": None,
-        "why": NO_VALUE[config.churn.kind],
-        "unit": value_unit(config.clv),
-        "holdout": {"horizon_days": None, "origin": None, "purchases": {}},
-        "baselines": {},
-    }
-
-
 def label_report(sources: Sources, ready: Population, config: Config) -> dict[str, Any]:
     """Tell how the figures move with the question (the `label_report` of `metrics.json`)."""
     if ready.as_of is None:
@@ -216,48 +199,6 @@ def _lead_time(churn: Backtest, config: Config) -> dict[str, Any]:
             seed=config.model.seed,
         ),
     }
-
-
-def value_figures(value: ValueBacktest, config: Config) -> dict[str, Any]:
-    """Return the `clv` part of `metrics.json`."""
-    model = value.figures.get("model", {})
-    return {
-        "family": value.family,
-        "why": value.why,
-        "unit": value_unit(config.clv),
-        "holdout": {
-            "horizon_days": value.horizon_days,
-            "origin": None if value.origin is None else str(value.origin),
-            "unit": "revenue",  # what came is held against what was said, before any margin
-            **model.get("value", {}),
-            "purchases": model.get("purchases", {}),
-            **value.spread,
-        },
-        "baselines": {n: f["value"] for n, f in value.figures.items() if n != "model"},
-    }
-
-
-def value_figures_again(folder: Path) -> dict[str, Any]:
-    """Fit and judge the value models anew from what a run's MLflow artifacts hold.
-
-    Parameters
-    ----------
-    folder : Path
-        The downloaded artifacts: `value.parquet`, `config.yaml`, and `metrics.json` for the
-        length of the horizon.
-
-    Returns
-    -------
-    dict
-        As from `value_figures`.
-    """
-    config, rows = load_config(folder / "config.yaml"), pd.read_parquet(folder / "value.parquet")
-    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["clv"]["holdout"]
-    cuts = [day.date() for day in sorted(rows["cutoff"].unique())]
-    matrix, happened = rows.drop(columns=OUTCOME), rows[[*KEYS, *OUTCOME]]
-    with threadpool_limits(1, user_api="blas"):  # as in training: more threads round otherwise
-        again = value_backtest.run(matrix, happened, cuts, config, told["horizon_days"])
-    return value_figures(again, config)
 
 
 def params(config: Config, ready: Population) -> dict[str, Any]:

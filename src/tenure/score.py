@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -75,7 +75,7 @@ def score(
     aside = out.with_name(f"{out.stem}.unknown.csv")
     check_out(aside, config, *lists)
     found = champion(config.project)
-    bundle = storage.load(found.folder)
+    bundle = replace(storage.load(found.folder), campaign=config.campaign)
     if config.churn.is_auto:  # the champion's own answer: newer data may give another one
         config = config.asking(horizon_days=bundle.churn.horizon_days)
     _same_question(bundle, config)
@@ -104,7 +104,7 @@ def score(
         aside if len(unknown) else None,
         found.version,
         found.run_id,
-        tuple(storage.library_warnings(found.folder)),
+        (*storage.library_warnings(found.folder), *labels.unpriced(matrix)),
     )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "ledger",
     "met",
     "opened",
+    "overlaps",
     "running",
     "seen",
     "span",
@@ -226,6 +227,20 @@ def running(spells: ir.Table, cutoffs: ir.Table, start: str, end: str) -> ir.Tab
     """
     lasts = spells[end].isnull() | (spells[end] >= cutoffs.cutoff)
     return spells.join(cutoffs, [spells[start] < cutoffs.cutoff, lasts])
+
+
+def overlaps(spans: ir.Table, cutoffs: ir.Table, start: str, end: str) -> ir.Table:
+    """Pair every span of time with every cutoff whose label window it meets.
+
+    Returns
+    -------
+    Table
+        With `from_at` and `to_at`, the span cut at the window; one without an end lasts.
+    """
+    meets = spans[end].isnull() | (spans[end] > cutoffs.label_start)
+    rows = spans.join(cutoffs, [spans[start] < cutoffs.label_end, meets])
+    until = ibis.least(ibis.coalesce(rows[end], rows.label_end), rows.label_end)
+    return rows.mutate(from_at=ibis.greatest(rows[start], rows.label_start), to_at=until)
 
 
 def ahead(rows: ir.Table, planned: str) -> ir.BooleanValue:

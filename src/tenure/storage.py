@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tenure.bundle import Bundle
-from tenure.config import ChurnConfig, ClvConfig
+from tenure.config import CampaignConfig, ChurnConfig, ClvConfig
 from tenure.errors import ModelError, listing
 from tenure.features.schema import Schema
 from tenure.models import families
@@ -23,6 +23,7 @@ from tenure.models.recipe import Recipe
 from tenure.models.shift import Shift
 from tenure.models.spells import SpellTiming
 from tenure.models.spend import SpendModel
+from tenure.models.twopart import TwoPart
 
 __all__ = ["library_warnings", "load", "save"]
 
@@ -34,7 +35,8 @@ LIBRARIES = ("lightgbm", "scikit-learn", "numpy")
 def save(bundle: Bundle, folder: Path) -> None:
     """Write the bundle's files, their checksums last."""
     folder.mkdir(parents=True, exist_ok=True)
-    churn, boosters = _take_boosters(bundle.candidate.to_json())
+    trees = None if bundle.trees is None else bundle.trees.to_json()
+    (churn, trees), boosters = _take_boosters([bundle.candidate.to_json(), trees])
     for name, text in boosters.items():
         (folder / name).write_text(text, encoding="utf-8")
     _write(folder / "churn.json", churn)
@@ -49,7 +51,8 @@ def save(bundle: Bundle, folder: Path) -> None:
                 ("purchases", bundle.purchases),
                 ("spend", bundle.spend),
             )
-        },
+        }
+        | {"trees": trees},
     )
     _write(
         folder / "schema.json",
@@ -57,6 +60,7 @@ def save(bundle: Bundle, folder: Path) -> None:
             "schema": bundle.schema.to_json(),
             "churn": bundle.churn.model_dump(mode="json"),
             "clv": bundle.clv.model_dump(mode="json"),
+            "campaign": bundle.campaign.model_dump(mode="json"),
             "timezone": bundle.timezone,
             "currency": bundle.currency,
             "usual": {k: None if np.isnan(v) else v for k, v in bundle.usual.items()},
@@ -80,7 +84,8 @@ def load(folder: Path) -> Bundle:
     """
     _verify(folder)
     churn = _give_boosters(_read(folder / "churn.json"), folder)
-    values, about = _read(folder / "clv.json"), _read(folder / "schema.json")
+    values = _give_boosters(_read(folder / "clv.json"), folder)
+    about = _read(folder / "schema.json")
     try:
         return Bundle(
             candidate=load_candidate(churn),
@@ -92,12 +97,14 @@ def load(folder: Path) -> Bundle:
             schema=Schema.from_json(about["schema"]),
             churn=ChurnConfig.model_validate(about["churn"]),
             clv=ClvConfig.model_validate(about["clv"]),
+            campaign=CampaignConfig.model_validate(about.get("campaign", {})),
             timezone=about["timezone"],
             currency=about["currency"],
             usual={k: np.nan if v is None else v for k, v in about["usual"].items()},
             base_rate=about["base_rate"],
             trained_until=_day(about["trained_until"]),
             recipe=_maybe(Recipe, about.get("recipe")),
+            trees=_maybe(TwoPart, values.get("trees")),
         )
     except (KeyError, TypeError, ValueError) as fault:
         raise ModelError(
@@ -127,7 +134,7 @@ def _day(stored: str | None) -> dt.date | None:
     return None if stored is None else dt.date.fromisoformat(stored)
 
 
-def _take_boosters(stored: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def _take_boosters(stored: list[Any]) -> tuple[list[Any], dict[str, str]]:
     """Move the boosters' texts out of the JSON, each into a file of its own."""
     files: dict[str, str] = {}
 

@@ -89,7 +89,7 @@ def annotate(churn: Backtest, ready: Population, config: Config) -> Backtest:
     notes: tuple[str, ...] = ()
     if config.churn.kind not in NO_VALUE:
         try:
-            V_A, V_0, _ = at_stake(ready.matrix, churn.test, config)
+            V_A, V_0, _ = at_stake(ready.matrix, churn.test, config, ready.timings)
             test = test.assign(**dict(zip(VALUES, (V_A, V_0), strict=True)))
         except DataError as fault:
             notes = (f"No profit is counted: {fault}",)

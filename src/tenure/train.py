@@ -11,11 +11,10 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from tenure import labels, results, storage
+from tenure import labels, results, storage, valuation
 from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
-from tenure.backtest import value as value_backtest
 from tenure.backtest.champion import Meeting, meet
 from tenure.backtest.record import numbered, record
 from tenure.config import Config
@@ -104,13 +103,11 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         gate = churn_part["gate"]
         # where there is signal a first champion exists, whatever line of the gate it misses
         churn_part["promoted"] = gate["signal"] and (met is None or gate["passed"])
-        value = None
-        if config.churn.kind == "inactivity":
-            value = value_backtest.run(
-                ready.matrix, ready.after, ready.origins, config, ready.value_days
-            )
+        value, held = valuation.held(ready, sources, churn, config)
         progress("fitting the final models")
         final = refit(ready, churn, value, config)
+        found, explained = _drivers(final, ready, config)
+        scores = final.bundle.score(ready.today, ready.known, explained)
         metrics = {
             "project": config.project,
             "run_id": tracking.run_id,
@@ -118,21 +115,29 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "cutoffs": [str(d) for d in ready.days],
             "audit": audited.to_json(),
             "churn": churn_part,
-            "clv": results.value_figures(value, config) if value else results.no_value(config),
+            "clv": {
+                **held.figures,
+                "fits": valuation.fitted(final.bundle, final.notes),
+                "totals": valuation.totals(scores, final.bundle, ready, held.errors, config),
+            },
             "warnings": [
                 *horizon_why,
                 *ready.notes,
                 *(f"Not asked by the leak audit: {one}" for one in audited.not_asked),
                 *churn.notes,
-                *(value.notes if value else ()),
+                *held.notes,
                 *final.notes,
             ],
         }
         progress("writing")
         said = {"backtest": record(churn, met)}
+        if len(held.rows.columns):
+            said["value"] = numbered(held.rows)
         if value is not None:
-            said["value"] = numbered(value.rows)
-        return _write(metrics, said, final, ready, sources, tracking, config, config_file)
+            said["daily"] = ready.daily
+        return _write(
+            metrics, found, scores, said, final, ready, sources, tracking, config, config_file
+        )
 
 
 def _meet_champion(
@@ -150,6 +155,8 @@ def _meet_champion(
 
 def _write(
     metrics: dict[str, Any],
+    found: dict[str, Any],
+    scores: pd.DataFrame,
     said: dict[str, pd.DataFrame],
     final: Refitted,
     ready: Population,
@@ -160,8 +167,6 @@ def _write(
 ) -> Trained:
     """Stage every file, log the run, move all files over at once, and only then promote."""
     bundle = final.bundle
-    found, explained = _drivers(final, ready, config)
-    scores = bundle.score(ready.today, ready.known, explained)
     html = page(metrics, found, scores, config, bundle.band_limits())
     boosters = final.lightgbm.to_json()["boosters"]
     with staged_folder(config.out) as folder:

@@ -132,7 +132,7 @@ PAGES = {
 def test_fits_asks_for_nothing_and_is_silent(name, width, serve):
     ids, hostile = PAGES[name]
     seen = serve(written(ids, hostile), width)
-    assert seen["shown"] == 7
+    assert seen["shown"] == 8
     assert seen["title"].startswith("Retention report: shop")
     assert seen["width"] <= width
     assert seen["needed"] <= seen["width"]

@@ -165,9 +165,8 @@ def test_metrics_keep_their_shape(kind):
     assert metrics["model_version"] == "1"
 
 
-def test_value_is_null_and_nothing_else_is(kind):
+def test_only_the_scored_have_a_chance(kind):
     scores = scores_of(NAMES[kind])
-    assert scores[VALUES].isna().all().all()
     scored = scores["status"] == "scored"
     assert scored.any()
     assert (scores["churn_probability"].notna() == scored).all()
@@ -212,16 +211,71 @@ def test_the_champion_as_a_pyfunc_gives_the_same_probabilities(kind, trained, mo
 
 
 class TestSubscription:
+    def test_who_has_a_subscription_has_a_value_and_who_has_none_is_null(self, club):
+        scores = scores_of("club")
+        assert scores[VALUES[:3]].isna().all(axis=None)  # nobody purchases here
+        runs = scores["status"].isin(["scored", "trial"])
+        assert (scores["value_at_risk"].notna() == (scores["status"] == "scored")).all()
+        value, low, high = (scores[c] for c in VALUES[3:6])
+        assert (value.notna() == runs).all()  # nobody in this log has a planned renewal
+        held = scores[runs]
+        assert ((low[runs] >= 0) & (low[runs] <= value[runs]) & (value[runs] <= high[runs])).all()
+        assert np.isfinite(held["clv_365d_upper"]).all()
+        log = pd.read_csv("subscriptions.csv").sort_values("started_at")
+        price = log.groupby("customer_id")["mrr"].last()[held["customer_id"]].to_numpy()
+        assert (held["clv_365d_upper"] < 12 * price).all()  # discounted, so less than the year
+        young = held["customer_id"] == "late"  # the newest subscriber of the log
+        assert (held["clv_365d_lower"] < held["clv_365d"]).all() or young.any()
+
+    def test_value_is_held_against_what_came(self, club):
+        clv = metrics_of("club")["clv"]
+        hold, tests = clv["holdout"], metrics_of("club")["churn"]["tests"]
+        assert clv["family"] == "shifted_beta_geometric"
+        assert hold["origin"] == tests[0]
+        assert tests[0] in clv["why"]
+        until = pd.Timestamp(metrics_of("club")["data"]["observed_until"])
+        assert pd.Timestamp(tests[0]) + pd.Timedelta(hold["horizon_days"], "D") <= until
+        for figure in ("mae", "rmse", "bias", "spearman", "gini"):
+            for row in (hold, *clv["baselines"].values()):
+                assert row[figure]["lower"] <= row[figure]["value"] <= row[figure]["upper"]
+        assert set(clv["baselines"]) == {
+            "sbg_by_age", "everybody_stays", "constant_hazard", "kaplan_meier", "cohort_by_plan",
+            "cohort_by_year",
+        }  # fmt: skip
+        assert hold["rmse"]["value"] < clv["baselines"]["everybody_stays"]["rmse"]["value"]
+        assert abs(hold["bias"]["value"]) < 0.15
+        # prices change once at most and seldom: bounds that speak of the end alone hold well
+        assert hold["coverage"]["months"]["value"] == pytest.approx(0.9, abs=0.05)
+        for total in (hold["total"]["value"], hold["total"]["months"]):
+            assert total["lower"] < total["expected"] < total["upper"]
+        assert sum(d["customers"] for d in hold["deciles"]) == hold["customers"]
+
+    def test_profit_is_counted(self, club):
+        churn = metrics_of("club")["churn"]
+        assert churn["campaign"]["why"] is None
+        assert churn["campaign"]["mean_value_saved"] > 0
+        assert churn["test"]["profit"]["value"] is not None
+
+    def test_value_figures_come_again_from_the_run_alone(self, club):
+        from tenure.results import value_figures_again
+
+        told = metrics_of("club")["clv"]
+        (folder,) = {p.parent for p in Path("mlruns/artifacts").rglob("value.parquet")}
+        again = json.loads(json.dumps(value_figures_again(folder)))
+        assert again == told
+
     def test_report_and_summary_say_what_leaving_means(self, club):
         _, text = report_of("club")
         assert "when they end all their subscriptions in the 30 days after" in text
         assert "starts again within 7 days" in text
         assert "such as an unpaid bill, does not count" in text
         assert "given notice" in text
-        assert "value of subscriptions is not modelled yet" in text
-        for word in ("purchase", "bought", "None(?![.])", "nan"):
+        assert "what they pay until their subscription ends" in text
+        assert "everybody whose subscription ran" in text
+        for word in ("purchase", "bought", "not modelled", "None(?![.])", "nan"):
             assert not re.search(rf"\b{word}", text), word
         assert "a subscription ended by its subscriber in 30 days" in club[1].summary
+        assert "Expecting everybody to stay" in club[1].summary or "total:" in club[1].summary
 
     def test_status_says_where_everybody_stands(self, club):
         scores = scores_of("club").set_index("customer_id")
@@ -315,6 +369,9 @@ def test_honest_data_raise_no_alarm(kind):
 
 
 class TestLabel:
+    def test_value_is_null(self, phones):
+        assert scores_of("phones")[VALUES].isna().all(axis=None)
+
     def test_report_and_summary_say_what_cannot_be_proven(self, phones):
         html, text = report_of("phones")
         assert "what the label in the data says" in text

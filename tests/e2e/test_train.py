@@ -48,7 +48,7 @@ def test_the_files_of_a_project(shop, files_below):
     names = {Path(name).name for name in files_below("out")}
     assert names == {
         "metrics.json", "drivers.json", "report.html", "scores.parquet", "set_aside.parquet",
-        "lightgbm.txt", "config.yaml", "backtest.parquet", "value.parquet",
+        "lightgbm.txt", "config.yaml", "backtest.parquet", "value.parquet", "daily.parquet",
     }  # fmt: skip
     assert os.listdir("out") == ["shop"]  # noqa: PTH208
     assert sorted(os.listdir()) == ["c.yaml", "data.csv", "mlruns", "out"]  # noqa: PTH208
@@ -109,6 +109,7 @@ def test_the_run_holds_what_it_takes_to_understand_it(shop, tracked, client):
     assert {
         "backtest.parquet",
         "value.parquet",
+        "daily.parquet",
         "bundle",
         "config.yaml",
         "drivers.json",

@@ -228,8 +228,13 @@ def test_few_customers_give_a_flagged_model_with_finite_predictions(family, n, c
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_where_no_fit_succeeds_the_average_rate_is_used_and_told(family, monkeypatch):
-    monkeypatch.setattr("tenure.models.clv._attempt", lambda *_, **__: None)
     rfm = simulated(500)
+    sound = fit_purchases(rfm, family)
+    monkeypatch.setattr("tenure.models.clv._attempt", lambda *_, **__: None)
+    climbed = fit_purchases(rfm, family)  # without lifetimes, from simple moments to the top
+    assert climbed.status == "converged"
+    assert climbed.log_likelihood == pytest.approx(sound.log_likelihood, abs=1e-6)
+    monkeypatch.setattr("tenure.models.clv.find", lambda *_, **__: None)
     m = fit_purchases(rfm, family)
     assert m.status == "fallback"
     assert "did not converge" in m.warnings[0]

@@ -5,6 +5,8 @@ Beside the other families it stands in test_clv.py, test_predictive.py and test_
 
 from __future__ import annotations
 
+import re
+
 import mpmath as mp
 import numpy as np
 import pandas as pd
@@ -13,14 +15,14 @@ from scipy.integrate import quad
 from scipy.stats import gamma
 
 from tenure.errors import DataError
-from tenure.models.clv import fit_pareto
-from tenure.models.pareto import (
-    ParetoModel,
+from tenure.models.btyd import log_likelihood, p_alive
+from tenure.models.clv import fit_purchases
+from tenure.models.pareto import ParetoModel
+from tenure.models.purchases import (
     expected_purchases,
-    log_likelihood,
-    p_alive,
+    p_purchase_if_alive,
+    silent_purchases_by_step,
 )
-from tenure.models.purchases import p_purchase_if_alive, silent_purchases_by_step
 
 
 def model(r, alpha, s, beta):
@@ -191,9 +193,11 @@ def test_customers_who_leave_alike_end_at_the_edge_and_say_so():
     end = np.minimum(rng.exponential(100, 400), T)
     x = rng.poisson(0.1 * end).astype(float)
     recency = np.where(x > 0, np.maximum(1, np.round(end * rng.random(400) ** (1 / (x + 1)))), 0)
-    found = fit_pareto(pd.DataFrame({"frequency": x, "recency": np.minimum(recency, T), "T": T}))
+    rfm = pd.DataFrame({"frequency": x, "recency": np.minimum(recency, T), "T": T})
+    found = fit_purchases(rfm, "pareto_nbd")
     assert found.status == "boundary"
     assert "leave alike" in found.warnings[0]
+    assert found.gradient is not None
     assert 50 < found.beta / found.s < 200  # days a customer stays
 
 
@@ -203,9 +207,12 @@ def test_a_large_log_is_fitted_on_some_of_it_and_nobody_returning_is_refused():
     x = rng.poisson(rng.gamma(0.6, 3, 9000)).astype(float)
     recency = np.where(x > 0, np.maximum(1, np.round(T * rng.random(9000) ** 0.3)), 0)
     rfm = pd.DataFrame({"frequency": x, "recency": recency, "T": T})
-    found = fit_pareto(rfm)
-    assert found.n_customers == 2500
-    assert "2,500 of 9,000 customers" in found.warnings[0]
-    assert fit_pareto(rfm.iloc[rng.permutation(9000)]) == found
-    with pytest.raises(DataError, match="no repeat purchases among 3"):
-        fit_pareto(pd.DataFrame({"frequency": [0.0] * 3, "recency": 0.0, "T": [1.0, 5.0, 9.0]}))
+    found = fit_purchases(rfm, "pareto_nbd")
+    assert found.n_customers == 9000
+    assert re.search(r"saw 4,\d+ histories that stand for 7,\d+", found.warnings[0])
+    assert fit_purchases(rfm.iloc[rng.permutation(9000)], "pareto_nbd") == found
+    with pytest.raises(DataError, match="no repeat purchases: none of 3"):
+        fit_purchases(
+            pd.DataFrame({"frequency": [0.0] * 3, "recency": 0.0, "T": [1.0, 5.0, 9.0]}),
+            "pareto_nbd",
+        )

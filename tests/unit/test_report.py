@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 from tenure.config import Config
+from tenure.report import page as page_module
 from tenure.report import words
+from tenure.report.charts import charts
 from tenure.report.page import TOP_CUSTOMERS, page
 
 HOSTILE = [
@@ -26,7 +28,26 @@ HOSTILE = [
 ]
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 LIMITS = (0.2, 0.5)
+CHARTS = 6
 SAMPLE = Path(__file__).parents[1] / "samples" / "report.json"
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def charts_drawn_once(drawn, monkeypatch):
+    """Keep charts from test to test: drawing takes most of a page's time."""
+
+    def kept(clv, currency):
+        key = json.dumps([clv, currency])
+        if key not in drawn:
+            drawn[key] = charts(clv, currency)
+        return drawn[key]
+
+    monkeypatch.setattr(page_module, "charts", kept)
 
 
 class Reader(HTMLParser):
@@ -214,7 +235,8 @@ def test_hostile_names_stay_text(metrics, drivers, config):
     metrics["clv"]["why"] = HOSTILE[3]
     text = page(metrics, drivers, scores, config, LIMITS)
     read = Reader(text)
-    assert not {"script", "img", "svg"} & set(read.tags)
+    assert not {"script", "img"} & set(read.tags)
+    assert read.tags.count("svg") == CHARTS
     assert not [a for a in read.attributes if a[1].startswith("on")]
     assert "{{ 7*7 }}" in read.text
     for name in HOSTILE:
@@ -425,3 +447,68 @@ def test_figures_nobody_has_make_no_column(metrics, drivers, config):
         for row in metrics["churn"][part].values():
             row["empc"] = {"value": None, "lower": None, "upper": None, "why": "no dates"}
     assert ">EMPC" not in page(metrics, drivers, customers(4), config, LIMITS)
+
+
+def test_charts_of_the_values_say_what_they_show(metrics, drivers, config):
+    text = page(metrics, drivers, customers(4), config, LIMITS)
+    read = Reader(text)
+    assert read.tags.count("svg") == read.tags.count("title") - 1 == CHARTS
+    assert ("h2", "Were the values right?") in read.headings
+    said = read.text.replace("\xa0", " ")
+    assert (
+        "Of the 2,350 customers of whom most was expected we expected 80 EUR each; 84 EUR came "
+        "(likely range 82 EUR to 86 EUR). In 9 of 10 groups what we expected lies" in said
+    )
+    assert (
+        "From 15 February to 30 June 1998 we expected 8,477 purchase days of those who were "
+        "customers before (likely range of the forecast 8,259 to 8,763); 9,423 came, 11.2 % more, "
+        "outside that range." in said
+    )
+    assert "In 15 of the 19 whole weeks from 15 February 1998 on, more purchase days came" in said
+    for figure in ("chart-tenths", "chart-total", "chart-weeks"):
+        assert f'aria-labelledby="{figure}-title"' in text[: text.index('id="drivers"')]
+    for figure in ("chart-frequency", "chart-map", "chart-history"):
+        assert f'aria-labelledby="{figure}-title"' in text[text.index('id="data-scientists"') :]
+
+
+def test_what_was_not_looked_back_on_has_no_charts(metrics, drivers, config):
+    hold = metrics["clv"]["holdout"]
+    for name in ("tracking", "conditional_expectation", "alive_map", "alive_history"):
+        del hold[name]
+    assert page(metrics, drivers, customers(4), config, LIMITS).count("<svg ") == 1
+    metrics["clv"]["holdout"] = {"horizon_days": 136, "origin": None, "purchases": {}}
+    metrics["warnings"] = ["The log is too short for a value holdout."]
+    text = page(metrics, drivers, customers(4), config, LIMITS)
+    assert "<svg " not in text
+    assert 'href="#values"' not in text
+
+
+@pytest.mark.parametrize("lost", [None, "total"])
+def test_a_forecast_that_came_true(lost, metrics, drivers, config):
+    hold = metrics["clv"]["holdout"]
+    for week in hold["tracking"]["after"]:
+        week["actual"], week["actual_total"] = week["expected"], week["expected_total"]
+    hold["tracking"]["before"] = []
+    if lost:
+        del hold["total"], hold["deciles"]  # the table for experts reads both
+    else:
+        hold["total"]["purchases"]["inside"] = True
+    said = Reader(page(metrics, drivers, customers(4), config, LIMITS)).text
+    assert f"8,477 came{'' if lost else ', inside that range'}. Several" in said
+    assert "In 0 of the 19 whole weeks" in said
+    assert "Until then" not in said
+
+
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+def test_marks_have_contrast(mode, metrics, drivers, config):
+    text = page(metrics, drivers, customers(4), config, LIMITS)
+    block = re.findall(r":root \{(.*?)\}", text, re.S)[mode]
+    palette = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+    for mark in ("expected", "actual"):
+        bright, dim = sorted((_luminance(palette[c]) for c in (mark, "page")), reverse=True)
+        assert (bright + 0.05) / (dim + 0.05) >= 3, mark  # WCAG 2.2, non-text contrast
+    # numbers stand on the deepest shade of the map: half of the colour over the page
+    channels = zip(*(bytes.fromhex(palette[c][1:]) for c in ("expected", "page")), strict=True)
+    shade = "#" + bytes(round(sum(pair) / 2) for pair in channels).hex()
+    bright, dim = sorted((_luminance(palette["text"]), _luminance(shade)), reverse=True)
+    assert (bright + 0.05) / (dim + 0.05) >= 4.5

@@ -65,6 +65,7 @@ def judge(monkeypatch):
         ready = types.SimpleNamespace(
             matrix=matrix.drop_duplicates("customer_id") if kind == "label" else matrix,
             schema=Schema(365, {}, {}),
+            timings={},
         )
         if kind == "inactivity":
             monkeypatch.setattr(module, "at_stake", values or (lambda *_: found))

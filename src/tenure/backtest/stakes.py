@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from tenure.backtest.value import RFM
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
-from tenure.models.btyd import Family
-from tenure.models.clv import fit_purchases, fit_spend
-from tenure.value import ConditionalValues, conditional_values
+from tenure.inputs import Timing
+from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
+from tenure.models.spells import SpellTiming
+from tenure.value import ConditionalValues, conditional_values, contracts
 
-__all__ = ["NO_VALUE", "at_stake", "value_unit"]
+__all__ = ["NO_PRICE", "NO_VALUE", "at_stake", "value_unit"]
 
 NO_VALUE = {
-    "subscription": "The value of subscriptions is not modelled yet.",
     "label": "Value takes dated purchases, and the label kind reads none.",
 }
 """Why there is no value, by kind of leaving."""
 
-FAMILY: Family = "mbg_nbd"
+NO_PRICE = "value takes the monthly price of subscriptions: map `mrr`."
+
+FAMILY = FAMILIES[0]
 """The default family: the one chosen for scores was chosen on dates after the test cutoffs."""
 
 
@@ -29,20 +34,28 @@ def value_unit(clv: ClvConfig) -> str:
     return "revenue" if clv.margin == 1.0 else f"margin at {clv.margin:.0%}"
 
 
-def at_stake(matrix: pd.DataFrame, rows: pd.DataFrame, config: Config) -> ConditionalValues:
+def at_stake(
+    matrix: pd.DataFrame,
+    rows: pd.DataFrame,
+    config: Config,
+    timings: Mapping[dt.date, Timing | None],
+) -> ConditionalValues:
     """Value of each row if they stay and if they leave, as known at the row's cutoff.
 
-    Purchases and spend are fitted at each cutoff on everybody ever seen by then.
+    Purchases and spend are fitted at each cutoff on everybody ever seen by then; of subscriptions
+    `timings` holds what was learnt, and a row without a known price has nothing at stake.
 
     Parameters
     ----------
     matrix : DataFrame
         Features of everybody ever seen at the cutoffs (`frequency`, `recency`, `T`,
-        `monetary_value`).
+        `monetary_value`; of subscriptions what `labels.beside` adds).
     rows : DataFrame
         `customer_id` and `cutoff`, each of them in `matrix`.
     config : Config
         Its `clv` and `churn` sections decide.
+    timings : mapping of date to Timing or None
+        The timing as learnt before each cutoff.
 
     Returns
     -------
@@ -56,6 +69,8 @@ def at_stake(matrix: pd.DataFrame, rows: pd.DataFrame, config: Config) -> Condit
     """
     if config.churn.kind in NO_VALUE:
         raise DataError(NO_VALUE[config.churn.kind])
+    if config.churn.kind == "subscription":
+        return _of_contracts(matrix, rows, config, timings)
     found = np.empty((3, len(rows)))
     for cutoff in rows["cutoff"].unique():
         seen = matrix[matrix["cutoff"] == cutoff].set_index("customer_id")
@@ -69,10 +84,30 @@ def at_stake(matrix: pd.DataFrame, rows: pd.DataFrame, config: Config) -> Condit
             purchases,
             spend,
             seen.loc[rows["customer_id"][here]],
-            horizon_days=config.clv.horizon_days,
-            annual_discount_rate=config.clv.annual_discount_rate,
-            margin=config.clv.margin,
+            **config.clv.money,
             label_horizon_days=config.churn.horizon_days,
             gap_days=config.churn.gap_days,
         )
+    return ConditionalValues(*found)
+
+
+def _of_contracts(
+    matrix: pd.DataFrame,
+    rows: pd.DataFrame,
+    config: Config,
+    timings: Mapping[dt.date, Timing | None],
+) -> ConditionalValues:
+    found = np.empty((3, len(rows)))
+    for cutoff in rows["cutoff"].unique():
+        day = pd.Timestamp(cutoff).date()
+        timing = timings.get(day)
+        if not isinstance(timing, SpellTiming):
+            raise DataError(f"at {day}: how long subscriptions last could not be learnt.")
+        seen = matrix[matrix["cutoff"] == cutoff].set_index("customer_id")
+        here = (rows["cutoff"] == cutoff).to_numpy()
+        terms = seen.loc[rows["customer_id"][here]]
+        if terms["price"].isna().all():
+            raise DataError(f"at {day}: {NO_PRICE}")
+        given = contracts(terms, timing, config.churn, config.clv).values()
+        found[:, here] = np.nan_to_num(given.V_A), np.nan_to_num(given.V_0), given.p0
     return ConditionalValues(*found)

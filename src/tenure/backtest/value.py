@@ -1,38 +1,49 @@
-"""Value predictions held against what happened: family chosen early, reported late."""
+"""Value predictions held against what happened: family chosen early, reported late.
+
+Three origins stand a validation horizon apart. At the middle one the family is chosen; at the last
+the figures are taken; all of them say by how much totals miss.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tenure.config import ClvConfig, Config
+from tenure.backtest.tracking import pictures
+from tenure.config import Config
 from tenure.errors import DataError
 from tenure.evaluation.clv import baselines, coverage, deciles, holdout
-from tenure.models import pareto
-from tenure.models.btyd import Family, PurchaseModel
-from tenure.models.clv import fit_pareto, fit_purchases, fit_spend
-from tenure.models.futures import totals
-from tenure.models.predictive import laws
+from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
+from tenure.models.families import AnyModel
+from tenure.models.futures import HISTORY
+from tenure.models.predictive import Leaving, laws
 from tenure.models.purchases import expected_purchases
 from tenure.models.spend import SpendModel, spend_per_purchase
+from tenure.value import combine, conditional_values
+from tenure.value.totals import likely_totals, said_total
 
-__all__ = ["FAMILIES", "ValueBacktest", "origins", "run", "validation_days"]
+__all__ = ["KEYS", "OUTCOME", "RFM", "ValueBacktest", "judge", "origins", "past", "validation_days"]
 
-FAMILIES: tuple[Family, ...] = ("mbg_nbd", "bg_nbd")
 LONGEST = 365
+ORIGINS = 3
 TIE = 0.01  # of the RMSE
 FUTURES = 400  # drawn for the totals
 RFM = ["frequency", "recency", "T"]
-HISTORY = [*RFM, "monetary_value"]
 KEYS = ["customer_id", "cutoff"]
 OUTCOME = ["purchase_days", "value"]
-AFTER = [f"{name}_after" for name in OUTCOME]
-"""Beside the features: other columns may be called `purchase_days` there."""
+CHANCE, TREES = "churn_probability", ["trees_purchases", "trees_value"]
+BESIDE = [CHANCE, *TREES]
+LIGHTGBM = "lightgbm"
+COMBINED = "_and_churn"
+"""A family's value combined with the calibrated chance of leaving."""
+
+Array = np.ndarray
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,9 @@ class ValueBacktest:
     Attributes
     ----------
     family : str
-        `bg_nbd` or `mbg_nbd`.
+        One of `FAMILIES`, or `lightgbm`: the two-part model.
+    timing_family : str
+        Of the purchase model behind the values, whose law their intervals follow.
     why : str
         The choice in one sentence.
     horizon_days : int
@@ -53,20 +66,24 @@ class ValueBacktest:
         name → {"value", "purchases"} → metric → estimate, with `model` and its baselines.
     spread : dict
         Of the chosen family: `deciles`, customers by predicted value, expected against actual;
-        `coverage` of the 90 % intervals for one customer; `total`, all customers together.
+        `coverage` of the 90 % intervals for one customer; `total`, all customers together; and
+        what the charts show.
+    errors : tuple of float
+        Log of actual over expected total value at each origin, oldest first.
     notes : tuple of str
         Warnings of the fits, for people.
     rows : DataFrame
-        All that the figures are made of: `customer_id`, `cutoff` (the two origins), the history
-        until then, `purchase_days` and `value` of the horizon after it.
+        All that the figures are made of, from `past`.
     """
 
-    family: Family
+    family: str
+    timing_family: str
     why: str
     horizon_days: int
     origin: dt.date | None
-    figures: dict[str, Any]
-    spread: dict[str, Any]
+    figures: Json
+    spread: Json
+    errors: tuple[float, ...]
     notes: tuple[str, ...]
     rows: pd.DataFrame
 
@@ -77,156 +94,236 @@ def validation_days(first_day: dt.date, observed_until: dt.date) -> int:
 
 
 def origins(first_day: dt.date, observed_until: dt.date) -> tuple[dt.date, ...]:
-    """Return the earlier origin, where the family is chosen, and the reported one."""
+    """Return the origins, a validation horizon apart, the reported one last."""
     step = dt.timedelta(days=validation_days(first_day, observed_until))
-    return observed_until - 2 * step, observed_until - step
+    days = tuple(observed_until - k * step for k in range(ORIGINS, 0, -1))
+    return tuple(day for day in days if day > first_day)
 
 
-def run(
-    matrix: pd.DataFrame,
-    happened: pd.DataFrame,
-    cuts: Sequence[dt.date],
-    config: Config,
-    horizon_days: int,
+def past(matrix: pd.DataFrame, happened: pd.DataFrame, cuts: Sequence[dt.date]) -> pd.DataFrame:
+    """Put beside the histories at the origins what came after.
+
+    Parameters
+    ----------
+    matrix : DataFrame
+        Features of everybody ever seen at the origins.
+    happened : DataFrame
+        From `labels.outcomes` over the validation horizon.
+    cuts : sequence of date
+        From `origins`.
+
+    Returns
+    -------
+    DataFrame
+        `customer_id`, `cutoff`, the history until then, `purchase_days` and `value` of the horizon
+        after it; and, where features were asked too (`foresight`), the calibrated chance of
+        leaving of who was at stake and what the two-part model expects; NaN before that.
+    """
+    here = matrix.loc[matrix["cutoff"].isin(pd.to_datetime(list(cuts))), [*KEYS, *HISTORY]]
+    rows = here.merge(happened[[*KEYS, *OUTCOME]], on=KEYS, how="left")
+    # nobody is missing here: who has no row after the origin bought nothing
+    rows = rows.fillna(dict.fromkeys(OUTCOME, 0.0))
+    return rows.sort_values(["cutoff"], kind="stable", ignore_index=True).assign(
+        **dict.fromkeys(BESIDE, np.nan)
+    )
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What one purchase model and one spend model say at an origin."""
+
+    rows: pd.DataFrame
+    purchases: AnyModel
+    spend: SpendModel
+    trees: bool
+    config: Config
+    horizon_days: int
+
+    @property
+    def leaving(self) -> Leaving:
+        churn = self.config.churn
+        chance = self.rows[CHANCE].to_numpy(dtype=np.float64)
+        return Leaving(chance, churn.horizon_days, churn.gap_days)
+
+    def raw(self) -> tuple[Array, Array]:
+        """Purchases and value by the purchase model alone, or by the trees."""
+        if self.trees:
+            return self.rows[TREES[0]].to_numpy(), self.rows[TREES[1]].to_numpy()
+        return _predict(self.purchases, self.spend, self.rows, self.horizon_days)
+
+    def combined(self) -> Array:
+        """Value as scores give it: with the calibrated chance of leaving where there is one."""
+        value = self.raw()[1].copy()
+        known = np.isfinite(self.leaving.p)
+        if self.trees or not known.any():
+            return value
+        V_A, V_0, _ = conditional_values(
+            self.purchases, self.spend, self.rows[known], horizon_days=self.horizon_days,
+            annual_discount_rate=0.0, margin=1.0,
+            label_horizon_days=self.config.churn.horizon_days,
+            gap_days=self.config.churn.gap_days,
+        )  # fmt: skip
+        value[known] = combine(self.leaving.p[known], V_A, V_0)
+        return value
+
+
+def judge(
+    rows: pd.DataFrame, daily: pd.DataFrame, config: Config, horizon_days: int
 ) -> ValueBacktest:
     """Choose the family at the earlier origin and judge it at the later one.
 
     Parameters
     ----------
-    matrix : DataFrame
-        Features of everybody ever seen at the origins (`frequency`, `recency`, `T`,
-        `monetary_value`).
-    happened : DataFrame
-        From `labels.outcomes` over the validation horizon.
-    cuts : (date, date)
-        From `origins`.
+    rows : DataFrame
+        From `past`, with what features say beside it where they were asked.
+    daily : DataFrame
+        From `labels.daily_purchases` over the validation horizon.
     config : Config
-        `clv.family`, and the seed of the bootstrap.
+        `clv.family`, the question, and the seed of the bootstrap.
     horizon_days : int
         The validation horizon.
     """
-    early, late = (_at(matrix, happened, day) for day in cuts)
-    rows = pd.concat([early, late], ignore_index=True)[[*KEYS, *HISTORY, *AFTER]]
-    rows = rows.rename(columns={after: name for name, after in zip(OUTCOME, AFTER, strict=True)})
-    family, why, notes = _choose(early, config.clv, horizon_days)
-    if late.empty:
-        return ValueBacktest(
-            family, why, horizon_days, None, {}, {},
-            ("The log is too short for a value holdout.",), rows,
-        )  # fmt: skip
-    names = (family, *(f for f in FAMILIES if f != family))
-    predictions: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    at = [rows[rows["cutoff"] == day].reset_index(drop=True) for day in rows["cutoff"].unique()]
+    empty = rows.iloc[:0]
+    early = at[-2] if len(at) > 1 else empty
+    family, why, notes = _choose(early, config, horizon_days)
+    timing = family if family in FAMILIES else FAMILIES[0]
+    found = ValueBacktest(
+        family, timing, why, horizon_days, None, {}, {}, (), notes, rows
+    )  # fmt: skip
+    if not at:
+        return replace(found, notes=("The log is too short for a value holdout.", *notes))
+    late, models = at[-1], {}
     try:
         spend = fit_spend(late["frequency"], late["monetary_value"])
-        notes += spend.warnings
-        for name in names:
-            model = fit_purchases(late[RFM], name)
-            said = _predict(model, spend, late, horizon_days)
-            predictions["model" if name == family else name] = said
-            if name == family:
-                chosen, notes = model, notes + model.warnings
-        said, more = _pareto(late, spend, horizon_days)
-        predictions["pareto_nbd"], notes = said, notes + more
+        for name in FAMILIES:
+            models[name] = fit_purchases(late[RFM], name)
     except DataError as fault:
-        return ValueBacktest(family, why, horizon_days, None, {}, {}, (*notes, str(fault)), rows)
+        return replace(found, notes=(*notes, str(fault)))
+    chosen = _Origin(late, models[timing], spend, family == LIGHTGBM, config, horizon_days)
+    said = {name: _predict(model, spend, late, horizon_days) for name, model in models.items()}
+    if late[TREES[1]].notna().all():
+        said[LIGHTGBM] = tuple(late[c].to_numpy() for c in TREES)
     rules = baselines(
         late["frequency"], late["T"], late["monetary_value"], horizon_days=horizon_days
     )
-    figures = holdout(
-        late["purchase_days_after"],
-        late["value_after"],
-        {**predictions, **rules},
-        seed=config.model.seed,
-    )
-    seed = config.model.seed
-    spread = {
-        "deciles": _deciles(late, predictions["model"], seed),
-        "coverage": _coverage(chosen, spend, late, horizon_days, seed),
-        "total": _total(chosen, spend, late, predictions["model"], horizon_days, seed),
-    }
-    return ValueBacktest(family, why, horizon_days, cuts[1], figures, spread, notes, rows)
-
-
-def _at(matrix: pd.DataFrame, happened: pd.DataFrame, day: dt.date) -> pd.DataFrame:
-    here = matrix[matrix["cutoff"] == pd.Timestamp(day)]
-    after = happened.rename(columns=dict(zip(OUTCOME, AFTER, strict=True)))
-    joined = here.merge(after[[*KEYS, *AFTER]], on=KEYS, how="left")
-    # nobody is missing here: who has no row after the origin bought nothing
-    return joined.fillna(dict.fromkeys(AFTER, 0.0))
+    model = (chosen.raw()[0], chosen.combined())
+    if chosen.trees:  # else it is the model itself
+        beside = replace(chosen, trees=False)
+        said[f"{timing}{COMBINED}"] = beside.raw()[0], beside.combined()
+    seed, origin = config.model.seed, late["cutoff"].iloc[0].date()
+    errors = [_missed(one, family, config, horizon_days) for one in at[:-1]]
+    errors.append(_log_ratio(float(late["value"].sum()), float(model[1].sum())))
+    return replace(
+        found,
+        origin=origin,
+        figures=holdout(
+            late["purchase_days"], late["value"], {"model": model, **said, **rules}, seed=seed
+        ),
+        spread={
+            "deciles": _deciles(late, model, seed),
+            "coverage": _coverage(chosen, model[1], seed),
+            "total": _total(chosen, model, seed),
+            **pictures(
+                models[timing], late.assign(purchase_days_after=late["purchase_days"]), daily,
+                origin, horizon_days, seed=seed,
+            ),
+        },
+        errors=tuple(e for e in errors if e is not None),
+        notes=(*notes, *spend.warnings, *models[timing].warnings),
+    )  # fmt: skip
 
 
 def _predict(
-    model: PurchaseModel, spend: SpendModel, rfm: pd.DataFrame, days: int
-) -> tuple[np.ndarray, np.ndarray]:
-    x, t_x, T, m = (rfm[c].to_numpy() for c in (*RFM, "monetary_value"))
+    model: AnyModel, spend: SpendModel, rfm: pd.DataFrame, days: int
+) -> tuple[Array, Array]:
+    x, t_x, T, m = (rfm[c].to_numpy() for c in HISTORY)
     purchases = expected_purchases(model, x, t_x, T, days)
     return purchases, purchases * spend_per_purchase(spend, x, m)
 
 
-def _pareto(
-    late: pd.DataFrame, spend: SpendModel, days: int
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[str, ...]]:
-    """Predict by Pareto/NBD, which is shown beside the families that may be chosen."""
-    model = fit_pareto(late[RFM])
-    x, t_x, T, m = (late[c].to_numpy() for c in (*RFM, "monetary_value"))
-    purchases = pareto.expected_purchases(model, x, t_x, T, days)
-    return (purchases, purchases * spend_per_purchase(spend, x, m)), model.warnings
+def _choose(early: pd.DataFrame, config: Config, days: int) -> tuple[str, str, tuple[str, ...]]:
+    """Choose by the error of value at the earlier origin; the default stays unless clearly worse.
 
-
-def _choose(
-    early: pd.DataFrame, config: ClvConfig, horizon_days: int
-) -> tuple[Family, str, tuple[str, ...]]:
-    if config.family != "auto":
-        return config.family, "The config names the family.", ()
-    default = FAMILIES[0]
+    Where spend goes with frequency, or has no mean that Gamma-Gamma could find, the two-part model
+    is the way out: it only has to be better, not clearly so.
+    """
+    default, asked = FAMILIES[0], config.clv.family
+    has_trees = len(early) > 0 and bool(early[TREES[1]].notna().all())
+    if asked == LIGHTGBM and not has_trees:
+        why = f"{default}: the config names lightgbm, but the log is too short to train it."
+        return default, why, ()
+    if asked != "auto":
+        return asked, "The config names the family.", ()
     if early.empty:
         return default, f"{default}: the log is too short to compare families.", ()
-    errors: dict[Family, float] = {}
+    actual, errors = early["value"].to_numpy(), {}
     try:
+        spend = fit_spend(early["frequency"], early["monetary_value"])
         for name in FAMILIES:
-            model = fit_purchases(early[RFM], name)
-            x, t_x, T = (early[c].to_numpy() for c in RFM)
-            said = expected_purchases(model, x, t_x, T, horizon_days)
-            errors[name] = float(np.sqrt(np.mean((early["purchase_days_after"] - said) ** 2)))
+            said = _predict(fit_purchases(early[RFM], name), spend, early, days)[1]
+            errors[name] = float(np.sqrt(np.mean((actual - said) ** 2)))
     except DataError as fault:
         return default, f"{default}: the families could not be compared ({fault}).", ()
-    # BG/NBD calls every one-time buyer alive: it has to be clearly better to be worth that
-    ahead = min(errors, key=lambda name: errors[name])
-    best = ahead if errors[ahead] < (1 - TIE) * errors[default] else default
-    other = next(name for name in FAMILIES if name != best)
-    day = pd.Timestamp(early["cutoff"].iloc[0]).date()
-    why = (
-        f"{best}: it missed the purchases of the {horizon_days} days after {day} by "
-        f"{errors[best]:.3f} (RMSE), {other} by {errors[other]:.3f}"
-        + ("." if best == ahead else f"; within {TIE:.0%} the default stays.")
-    )
-    return best, why, ()
+    if has_trees:
+        errors[LIGHTGBM] = float(np.sqrt(np.mean((actual - early[TREES[1]]) ** 2)))
+    needed = dict.fromkeys(errors, (1 - TIE) * errors[default])
+    if spend.is_doubtful:
+        needed[LIGHTGBM] = errors[default]
+    ahead = [name for name in errors if errors[name] < needed[name]]
+    best = min(ahead, key=lambda name: errors[name], default=default)
+    told = ", ".join(f"{name} {error:,.2f}" for name, error in errors.items())
+    day = early["cutoff"].iloc[0].date()
+    why = f"{best}: error of value (RMSE) over the {days} days after {day}: {told}"
+    if best == default and min(errors.values()) < errors[default]:
+        why += f"; within {TIE:.0%} the default stays"
+    if spend.is_doubtful:
+        why += "; Gamma-Gamma is doubtful there, so the two-part model had only to be better"
+    return best, why + ".", ()
 
 
-def _deciles(
-    late: pd.DataFrame, said: tuple[np.ndarray, np.ndarray], seed: int
-) -> list[dict[str, Any]]:
+def _missed(rows: pd.DataFrame, family: str, config: Config, days: int) -> float | None:
+    """Log of actual over expected total value at an origin; None where nothing could be said."""
+    timing = family if family in FAMILIES else FAMILIES[0]
+    trees = family == LIGHTGBM and bool(rows[TREES[1]].notna().all())
+    try:
+        spend = fit_spend(rows["frequency"], rows["monetary_value"])
+        model = fit_purchases(rows[RFM], timing)
+    except DataError:
+        return None
+    said = _Origin(rows, model, spend, trees, config, days).combined()
+    return _log_ratio(float(rows["value"].sum()), float(said.sum()))
+
+
+def _log_ratio(actual: float, expected: float) -> float | None:
+    return float(np.log(actual / expected)) if min(actual, expected) > 0 else None
+
+
+def _deciles(late: pd.DataFrame, said: tuple[Array, Array], seed: int) -> list[Json]:
     purchases, value = said
     columns = {
-        "value": (value, late["value_after"]),
-        "purchases": (purchases, late["purchase_days_after"]),
+        "value": (value, late["value"]),
+        "purchases": (purchases, late["purchase_days"]),
     }
     return deciles(value, columns, seed=seed)
 
 
-def _coverage(
-    model: PurchaseModel, spend: SpendModel, late: pd.DataFrame, days: int, seed: int
-) -> dict[str, Any]:
+def _coverage(origin: _Origin, value: Array, seed: int) -> Json:
     """Share of customers within their 90 % interval: by randomised PIT, and as it is printed."""
-    bought, came = (late[c].to_numpy() for c in ("purchase_days_after", "value_after"))
+    late = origin.rows
+    bought, came = (late[c].to_numpy() for c in OUTCOME)
     sides, inside = np.empty((4, len(late))), np.empty((2, len(late)))
-    for law in laws(model, spend, late, days):
-        rows = law.rows
+    for law in laws(origin.purchases, origin.spend, late, origin.horizon_days, origin.leaving):
+        rows, money = law.rows, law.expected_money
+        # the trees' values follow this law in the customer's own proportion, as scores do
+        kept = np.divide(value[rows], money, out=np.ones_like(money), where=money > 0)
         sides[:2, rows] = law.purchases_until(bought[rows])
-        sides[2:, rows] = law.money_until(came[rows])
+        sides[2:, rows] = law.money_until(came[rows] / np.where(kept > 0, kept, 1.0))
+        amounts = tuple(kept * bound for bound in law.money_at(0.05, 0.95))
+        counts = law.purchases_at(0.05), law.purchases_at(0.95)
         for row, actual, (low, high), mean in (
-            (0, bought, (law.purchases_at(0.05), law.purchases_at(0.95)), law.expected_purchases),
-            (1, came, law.money_at(0.05, 0.95), law.expected_money),
+            (0, bought, counts, law.expected_purchases),
+            (1, came, amounts, value[rows]),
         ):
             low, high = np.minimum(low, mean), np.maximum(high, mean)
             inside[row, rows] = (low <= actual[rows]) & (actual[rows] <= high)
@@ -237,29 +334,23 @@ def _coverage(
     }
 
 
-def _total(
-    model: PurchaseModel,
-    spend: SpendModel,
-    late: pd.DataFrame,
-    said: tuple[np.ndarray, np.ndarray],
-    days: int,
-    seed: int,
-) -> dict[str, Any]:
+def _total(origin: _Origin, said: tuple[Array, Array], seed: int) -> Json:
     """Hold the 90 % interval of all customers together against what came."""
-    drawn = totals(model, spend, late, days, draws=FUTURES, seed=seed)
-    found: dict[str, Any] = {"scope": "model only"}  # fewer than 3 origins to widen it by
-    for name, futures, each, column in (
-        ("purchases", drawn[0], said[0], "purchase_days_after"),
-        ("value", drawn[1], said[1], "value_after"),
+    late = origin.rows
+    everybody = {"all": np.zeros(len(late), dtype=np.intp)}
+    drawn = likely_totals(
+        origin.purchases, origin.spend, late, origin.horizon_days, said, everybody,
+        draws=FUTURES, seed=seed,
+    )["all"]  # fmt: skip
+    found: Json = {"scope": "model only"}  # fewer than 3 earlier origins to widen it by
+    for name, futures, each, column in zip(
+        ("purchases", "value"), drawn[:, 0], said, OUTCOME, strict=True
     ):
-        expected, actual = float(each.sum()), float(late[column].sum())
-        bounds = [*map(float, np.quantile(futures, [0.05, 0.95])), expected]
-        lower, upper = min(bounds), max(bounds)
+        actual = float(late[column].sum())
+        total = said_total(float(each.sum()), futures)
         found[name] = {
-            "expected": expected,
-            "lower": lower,
-            "upper": upper,
+            **total,
             "actual": actual,
-            "inside": lower <= actual <= upper,
+            "inside": total["lower"] <= actual <= total["upper"],
         }
     return found

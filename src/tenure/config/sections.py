@@ -187,17 +187,27 @@ class ModelConfig(_Section):
 
 
 class ClvConfig(_Section):
-    """The value model; `margin` 1.0 means that value is revenue."""
+    """The value model; `margin` 1.0 means that value is revenue.
+
+    `cost_to_serve` is what serving a customer costs, in the config's currency: for each purchase
+    day, or for each month of a subscription. A purchase that costs more than it brings counts as 0.
+    """
 
     horizon_days: Days = 365
     annual_discount_rate: Annotated[float, Field(ge=0, le=100)] = 0.10
     margin: Annotated[float, Field(gt=0, le=1)] = 1.0
-    family: Literal["auto", "bg_nbd", "mbg_nbd"] = "auto"
+    cost_to_serve: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    family: Literal["auto", "bg_nbd", "mbg_nbd", "pareto_nbd", "lightgbm"] = "auto"
 
-    @field_validator("annual_discount_rate", "margin", mode="before")
+    @field_validator("annual_discount_rate", "margin", "cost_to_serve", mode="before")
     @classmethod
     def _whole_numbers_too(cls, value: Any) -> Any:
         return _number(value)
+
+    @property
+    def money(self) -> dict[str, float]:
+        """The terms on which purchases are valued."""
+        return self.model_dump(exclude={"family"})
 
 
 class FeaturesConfig(_Section):

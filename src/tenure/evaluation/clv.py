@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tenure.evaluation.metrics import equal_mass_bins
 
-__all__ = ["METRICS", "baselines", "coverage", "deciles", "holdout", "measure"]
+__all__ = ["METRICS", "baselines", "coverage", "deciles", "holdout", "mean", "measure"]
 
 Array = npt.NDArray[np.float64]
 Figure = dict[str, float | None]
@@ -230,12 +230,12 @@ def deciles(
         row: dict[str, Any] = {"decile": int(number) + 1, "customers": int(here.sum())}
         for name, pair in columns.items():
             said, did = (np.asarray(c, dtype=np.float64)[here] for c in pair)
-            mean = _mean(did, draws, seed)
+            came = mean(did, draws, seed)
             row[name] = {
                 "expected_total": float(said.sum()),
-                "actual_total": {k: None if v is None else v * len(did) for k, v in mean.items()},
+                "actual_total": {k: None if v is None else v * len(did) for k, v in came.items()},
                 "expected_mean": float(said.mean()),
-                "actual_mean": mean,
+                "actual_mean": came,
             }
         table.append(row)
     return table
@@ -273,10 +273,10 @@ def coverage(
     within = np.clip(np.minimum(high, 0.95) - np.maximum(low, 0.05), 0, None)
     point = ((low >= 0.05) & (low <= 0.95)).astype(np.float64)
     covered = np.divide(within, width, out=point, where=width > 0)
-    return _mean(covered, draws, seed)
+    return mean(covered, draws, seed)
 
 
-def _mean(values: Array, draws: int, seed: int) -> Figure:
+def mean(values: Array, draws: int, seed: int) -> Figure:
     """Mean and its 90 % interval; sorted first, so that the order of rows cannot matter."""
     ordered, rng = np.sort(values), np.random.default_rng(seed)
     drawn = [ordered[rng.integers(len(ordered), size=len(ordered))].mean() for _ in range(draws)]

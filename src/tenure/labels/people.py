@@ -16,6 +16,7 @@ from tenure.contract import TABLES
 from tenure.cutoffs import cutoff_table
 from tenure.labels.inactivity import bought_within, eligible, outcomes, with_labels
 from tenure.labels.subscription import days_to_end, departures, standing
+from tenure.labels.terms import terms
 from tenure.snapshot import during, known
 
 __all__ = [
@@ -39,11 +40,12 @@ def beside(
     zone: ZoneInfo,
     churn: ChurnConfig,
 ) -> pd.DataFrame:
-    """Add to the features of subscribers where they stand: `status`."""
+    """Add to the features of subscribers where they stand: `status`, and on what terms."""
     if churn.kind != "subscription":
         return matrix
-    stand = standing(tables, days, zone)
-    return matrix.merge(stand, on=["customer_id", "cutoff"], how="left", validate="one_to_one")
+    for facts in (standing(tables, days, zone), terms(tables, days, zone)):
+        matrix = matrix.merge(facts, on=["customer_id", "cutoff"], how="left", validate="1:1")
+    return matrix
 
 
 def statuses(matrix: pd.DataFrame, churn: ChurnConfig) -> np.ndarray:

@@ -21,13 +21,22 @@ from tenure.contract import TABLES
 from tenure.cutoffs import cutoff_table
 from tenure.snapshot import ahead, during, final, known, running, versions
 
-__all__ = ["days_to_end", "departures", "durations", "standing"]
+__all__ = [
+    "days_to_end",
+    "departures",
+    "durations",
+    "known_periods",
+    "lives",
+    "noticed",
+    "periods",
+    "standing",
+]
 
 NAME = "subscriptions"
 OPEN_END = dt.date(9999, 12, 31)
 COLUMNS = (
     "customer_id", "subscription_id", "started_at", "day", "ended_at", "ended_day", "end_reason",
-    "cancel_requested_at", "trial_ends_at", "loaded_at",
+    "cancel_requested_at", "trial_ends_at", "renews_at", "plan", "mrr", "loaded_at",
 )  # fmt: skip
 
 
@@ -43,12 +52,12 @@ def standing(
         running subscription, `notice` if notice was given for all that run, `trial` if the others
         are all within their trial, else `scored`.
     """
-    rows = _periods(_known(tables, days, zone), ["customer_id", "cutoff_day"])
-    noticed = rows.open & _noticed(rows)
+    rows = known_periods(tables, days, zone)
+    gone = rows.open & noticed(rows)
     found = rows.group_by("customer_id", "cutoff_day").agg(
         running=rows.open.sum(),
-        noticed=noticed.sum(),
-        trying=(rows.open & ~noticed & ahead(rows, "trial_ends_at")).sum(),
+        noticed=gone.sum(),
+        trying=(rows.open & ~gone & ahead(rows, "trial_ends_at")).sum(),
     )
     status = ibis.cases(
         (found.running == 0, "ended"),
@@ -74,21 +83,40 @@ def durations(
         `days` that spells lasted or have lasted so far, `left` (their subscribers ended them) and
         `n`, how many.
     """
-    rows = _periods(_known(tables, days, zone), ["customer_id", "cutoff_day"])
-    spells = _spells(rows, ["customer_id", "cutoff_day"], churn.grace_days)
-    until = spells.cutoff_day - ibis.interval(days=churn.grace_days)
-    ended = spells.ended_day.notnull() & (spells.ended_day < until.cast("date"))
-    last = ended.ifelse(spells.ended_day, until.cast("date"))
-    told = spells.select(
-        "cutoff_day",
-        days=last.delta(spells.started_day, unit="day"),
-        left=ended & spells.voluntary,
-    )
+    told = lives(tables, days, zone, churn)
     told = told.filter(told.days >= 0)
     told = told.group_by("cutoff_day", "days", "left").agg(n=told.count())
     frame = told.order_by("cutoff_day", "days", "left").to_pyarrow().to_pandas()
     asked = pd.to_datetime(frame.pop("cutoff_day")).dt.date
     return {day: frame[asked == day].reset_index(drop=True) for day in days}
+
+
+def lives(
+    tables: Mapping[str, ir.Table], days: Sequence[dt.date], zone: ZoneInfo, churn: ChurnConfig
+) -> ir.Table:
+    """Return every spell as known before each cutoff.
+
+    Returns
+    -------
+    Table
+        `customer_id`, `cutoff_day`, `started_at`, `started_day`; `days` and `left` as in
+        `durations` (`days` below 0: it began within the grace); `runs`, and its `age` in days.
+    """
+    rows = known_periods(tables, days, zone)
+    spells = _spells(rows, ["customer_id", "cutoff_day"], churn.grace_days)
+    until = spells.cutoff_day - ibis.interval(days=churn.grace_days)
+    ended = spells.ended_day.notnull() & (spells.ended_day < until.cast("date"))
+    last = ended.ifelse(spells.ended_day, until.cast("date"))
+    return spells.select(
+        "customer_id",
+        "cutoff_day",
+        "started_at",
+        "started_day",
+        days=last.delta(spells.started_day, unit="day"),
+        left=ended & spells.voluntary,
+        runs=spells.running > 0,
+        age=spells.cutoff_day.delta(spells.started_day, unit="day"),
+    )
 
 
 def departures(
@@ -135,7 +163,7 @@ def days_to_end(
     ndarray of float
     """
     log = tables[NAME].select(*_held(tables))
-    truth = _periods(final(versions(log, TABLES[NAME])), ["customer_id"])
+    truth = periods(final(versions(log, TABLES[NAME])), ["customer_id"])
     spells = _spells(truth, ["customer_id"], churn.grace_days)
     cuts = ibis.memtable(cutoff_table(days, zone, label=(churn.gap_days, churn.horizon_days)))
     ran = running(spells, cuts.select("cutoff", "cutoff_day"), "started_at", "ended_at")
@@ -154,18 +182,23 @@ def _held(tables: Mapping[str, ir.Table]) -> list[str]:
     return [c for c in COLUMNS if c in tables[NAME].columns]
 
 
-def _known(tables: Mapping[str, ir.Table], days: Sequence[dt.date], zone: ZoneInfo) -> ir.Table:
+def known_periods(
+    tables: Mapping[str, ir.Table], days: Sequence[dt.date], zone: ZoneInfo
+) -> ir.Table:
+    """Return the rows of subscriptions as known at each cutoff, each with its end."""
     moments = ibis.memtable(cutoff_table(days, zone)).select("cutoff", "cutoff_day")
-    return known(NAME, tables[NAME].select(*_held(tables)), moments)
+    rows = known(NAME, tables[NAME].select(*_held(tables)), moments)
+    return periods(rows, ["customer_id", "cutoff_day"])
 
 
-def _noticed(rows: ir.Table) -> ir.BooleanValue:
+def noticed(rows: ir.Table) -> ir.BooleanValue:
+    """Tell for which rows notice was given."""
     if "cancel_requested_at" not in rows.columns:
         return ibis.literal(False)
     return rows.cancel_requested_at.notnull()
 
 
-def _periods(rows: ir.Table, by: list[str]) -> ir.Table:
+def periods(rows: ir.Table, by: list[str]) -> ir.Table:
     """Give every row its end: its own, or the start of the row that replaces it."""
     nothing = {
         "ended_at": ibis.null("timestamp(6)"),

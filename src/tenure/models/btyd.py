@@ -32,8 +32,10 @@ __all__ = [
     "PurchaseModel",
     "Status",
     "floats",
+    "frozen",
     "log_likelihood",
     "p_alive",
+    "plain",
 ]
 
 Family = Literal["bg_nbd", "mbg_nbd"]
@@ -76,6 +78,10 @@ class BuyTillYouDie(Protocol):
     status : {"converged", "boundary", "fallback"}
     n_customers : int
         How many it was fitted to.
+    warnings : tuple of str
+        What a reader must know, in words.
+    covariance : tuple of tuple of float
+        Of the logarithms of `NAMES`.
     """
 
     NAMES: ClassVar[tuple[str, ...]]
@@ -89,6 +95,10 @@ class BuyTillYouDie(Protocol):
     def status(self) -> Status: ...  # noqa: D102
     @property
     def n_customers(self) -> int: ...  # noqa: D102
+    @property
+    def warnings(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def covariance(self) -> tuple[tuple[float, ...], ...]: ...  # noqa: D102
 
     def log_alive(self, x: Array, T: Array) -> Array:
         """Log of P(history, alive)."""
@@ -142,6 +152,10 @@ class PurchaseModel(Dropout):
     n_customers : int
     warnings : tuple of str
         What a reader must know, in words.
+    gradient : float or None
+        Largest slope of the log-likelihood there in the logarithm of a parameter, per customer.
+    covariance : tuple of tuple of float
+        Of the logarithms of the parameters, in their order; 0 in directions not determined.
     """
 
     family: Family
@@ -153,15 +167,30 @@ class PurchaseModel(Dropout):
     status: Status
     n_customers: int
     warnings: tuple[str, ...] = ()
+    gradient: float | None = None
+    covariance: tuple[tuple[float, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain JSON values."""
-        return {**asdict(self), "warnings": list(self.warnings)}
+        return plain(self)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> PurchaseModel:
         """Rebuild the model that `to_json` described."""
-        return cls(**{**stored, "warnings": tuple(stored["warnings"])})
+        return cls(**frozen(stored))
+
+
+def plain(model: Any) -> dict[str, Any]:
+    """Return a fitted model's fields as plain JSON values."""
+    held = asdict(model)
+    rows = [list(row) for row in held["covariance"]]
+    return {**held, "warnings": list(held["warnings"]), "covariance": rows}
+
+
+def frozen(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that `plain` described; a model of before they were kept lacks some."""
+    rows = tuple(tuple(row) for row in stored.get("covariance", ()))
+    return {**stored, "warnings": tuple(stored["warnings"]), "covariance": rows}
 
 
 def floats(*columns: npt.ArrayLike) -> tuple[Array, ...]:

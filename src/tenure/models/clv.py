@@ -1,4 +1,9 @@
-"""Fit the value models; the only door to lifetimes, of which only `.fit()` is used."""
+"""Fit the value models; the only door to lifetimes, of which only `.fit()` is used.
+
+lifetimes searches; `optimum` takes its best end to the top of our own likelihood and checks it.
+Every fit ends in a known state: `converged`, `boundary`, `fallback`, or a DataError that says why
+it is refused.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,18 @@ import dataclasses
 import io
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import spearmanr
 
 from tenure.errors import DataError
-from tenure.models import btyd, pareto, spend
-from tenure.models.btyd import Array, Family, PurchaseModel, Status
+from tenure.models import btyd, edges, spend
+from tenure.models.btyd import Array, PurchaseModel, Status
+from tenure.models.families import AnyModel
+from tenure.models.optimum import Optimum, find
 from tenure.models.pareto import ParetoModel
 from tenure.models.spend import SpendModel
 
@@ -31,17 +38,14 @@ with warnings.catch_warnings():
         ParetoNBDFitter,
     )
 
-__all__ = ["fit_pareto", "fit_purchases", "fit_spend"]
+__all__ = ["FAMILIES", "fit_purchases", "fit_spend"]
 
-_FITTERS: dict[Family, Any] = {"bg_nbd": BetaGeoFitter, "mbg_nbd": ModifiedBetaGeoFitter}
-_PENALTIES = (0.0, 1e-6, 1e-4, 1e-2)
+_SEARCHED = 20_000  # histories, or customers with spend, that the searches see at most
+_PARETO_SEARCHED, _PARETO_CLIMBED = 2_000, 5_000  # their likelihood is an integral each
 _LONGEST_SEARCH = 300  # steps of the optimiser; a sound fit takes some 30
 _LONGEST_SIMPLEX = 600  # Pareto/NBD is searched without gradients
-_PARETO_CUSTOMERS = 2500  # whose likelihoods take 5 ms, some 500 times
 _ALIKE = 100.0  # a shape above: rates differ by less than a tenth
-_SMALLEST, _LARGEST = 1e-6, 1e6
-_SENSIBLE = (1e-3, 1e3)  # of shape parameters: outside, customers are all alike or all unlike
-_HIGHEST_PRIOR_MEAN = 3.0  # times the observed mean; above, q is too near 1 to be believed
+_SMALLEST = 1e-6
 
 
 @contextlib.contextmanager
@@ -56,30 +60,19 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _attempt(fitter: Any, start: Array | None, *columns: Array, weights: Array) -> Array | None:
+def _attempt(
+    fitter: Any, start: Array, *columns: Array, weights: Array, steps: int = _LONGEST_SEARCH
+) -> Array | None:
     """Return the parameters, or None where the optimiser did not converge."""
     with _quiet(), contextlib.suppress(ValueError, FloatingPointError, np.linalg.LinAlgError):
-        fitter.fit(*columns, weights=weights, initial_params=start, maxiter=_LONGEST_SEARCH)
-    # a singular Hessian costs only the standard errors, which nobody reads
+        fitter.fit(*columns, weights=weights, initial_params=start, maxiter=steps)
+    # a singular Hessian costs only the standard errors, which `optimum` computes itself
     found = getattr(fitter, "params_", None)
     if found is None:
         return None
-    # an optimum at 0 (nobody leaves) is cut where predictions no longer change; one at infinity
-    # (all customers alike) is left to the penalty, which keeps the ratios of the parameters
+    # an optimum at 0 (nobody leaves) or at infinity (all customers alike) is cut by `edges`
     parameters: Array = np.maximum(found.to_numpy(dtype=np.float64), _SMALLEST)
-    return parameters if (parameters < _LARGEST).all() else None
-
-
-def _ladder(
-    fitter: Callable[..., Any], starts: list[Array | None], *columns: Array, weights: Array
-) -> tuple[Array, float] | None:
-    """Climb penalties and starting points until a fit converges; (parameters, penalty)."""
-    for penalty in _PENALTIES:
-        for start in starts if penalty == 0 else starts[-1:]:
-            found = _attempt(fitter(penalizer_coef=penalty), start, *columns, weights=weights)
-            if found is not None:
-                return found, penalty
-    return None
+    return parameters if np.isfinite(parameters).all() else None
 
 
 def _usable(rfm: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -96,61 +89,29 @@ def _usable(rfm: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return counts.rename("customers").reset_index(), notes
 
 
-def fit_purchases(rfm: pd.DataFrame, family: Family) -> PurchaseModel:
-    """Fit BG/NBD or MBG/NBD by maximum likelihood.
+def _thinned(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Take every so many customers, in the order of frequency, recency and age.
 
-    Equal histories are fitted once with their count as weight; the result does not depend on the
-    order of the rows. Where the plain fit fails, other starting points and growing penalties are
-    tried, and as a last resort parameters are set from the average rate; `status` and `warnings`
-    say so.
-
-    Parameters
-    ----------
-    rfm : DataFrame
-        `frequency` (purchase days − 1), `recency` (first to last purchase day) and `T` (first
-        purchase day to the day before the cutoff), in days; one row a customer.
-    family : {"bg_nbd", "mbg_nbd"}
-
-    Returns
-    -------
-    PurchaseModel
-        `alpha` and the log-likelihood in days.
-
-    Raises
-    ------
-    DataError
-        If nobody bought twice: then no rate and no dropout can be learnt.
+    Rows of `_usable`; so many customers stand for all, whatever the order of the rows was.
     """
-    rows, notes = _usable(rfm)
-    x, t_x, T, count = rows.to_numpy(dtype=np.float64).T
-    if not (x > 0).any():
-        raise DataError(
-            f"clv: no repeat purchases: none of {int(count.sum()):,} customers bought on a second "
-            "day before the cutoff, so rates and dropout cannot be learnt. Take a longer history."
-        )
-    # lifetimes divides time by the longest T; this rate is on its scale
-    rate = np.average(x, weights=count) / np.average(T / T.max(), weights=count)
-    moments = np.array([1.0, 1.0 / rate, 0.5, 2.0])
-    fitted = _ladder(_FITTERS[family], [None, np.log(moments)], x, t_x, T, weights=count)
-    status: Status = "converged"
-    if fitted is None:
-        parameters, status = moments * [1, T.max(), 1, 1], "fallback"
-        notes.append(
-            f"The {family} fit did not converge on {len(rows):,} distinct histories; its "
-            "parameters are set from the average purchase rate. Read its values as rough."
-        )
-    else:
-        parameters, penalty = fitted
-        shapes = parameters[[0, 2, 3]]
-        edge = bool((shapes < _SENSIBLE[0]).any() or (shapes > _SENSIBLE[1]).any())
-        if penalty or edge:
-            status = "boundary"
-            how = f"needed a penalty of {penalty:g}" if penalty else "ran to the edge of sense"
-            notes.append(f"The {family} fit {how}; its parameters are not a plain optimum.")
-    r, alpha, a, b = (float(value) for value in parameters)
-    model = PurchaseModel(family, r, alpha, a, b, np.nan, status, int(count.sum()), tuple(notes))
-    likelihood = float(btyd.log_likelihood(model, x, t_x, T) @ count)
-    return dataclasses.replace(model, log_likelihood=likelihood)
+    if len(rows) <= most:
+        return rows
+    n = rows["customers"].sum()
+    ranks = np.linspace(0, n, most, endpoint=False)
+    taken = np.unique_counts(np.searchsorted(rows["customers"].cumsum(), ranks, side="right"))
+    return rows.iloc[taken.values].assign(customers=taken.counts * (n / most))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Family:
+    """What one family of purchase models brings to the fit."""
+
+    fitter: Callable[..., Any]
+    build: Callable[..., AnyModel]
+    shapes: tuple[int, int, int]  # which parameters have no unit
+    searched: int
+    climbed: int | None  # None: everybody
+    steps: int
 
 
 class _ParetoFitter(ParetoNBDFitter):  # type: ignore[misc]  # lifetimes has no types
@@ -158,100 +119,149 @@ class _ParetoFitter(ParetoNBDFitter):  # type: ignore[misc]  # lifetimes has no 
 
     @staticmethod
     def _negative_log_likelihood(
-        parameters: Array, x: Array, t_x: Array, T: Array, weights: Array, _: float
+        parameters: Array, x: Array, t_x: Array, T: Array, weights: Array, penalty: float
     ) -> float:
         if parameters.min() < _SMALLEST or parameters[[0, 2]].max() > _ALIKE:
             return np.inf  # the search has no limits of its own
-        return -float(pareto.log_likelihood(_pareto(parameters), x, t_x, T) @ weights)
+        model = _pareto(parameters.tolist())
+        found = float(btyd.log_likelihood(model, x, t_x, T) @ weights)
+        far = float(np.log(parameters) @ np.log(parameters))
+        return penalty * far * float(weights.sum()) - found
 
 
-def _pareto(parameters: Array) -> ParetoModel:
-    r, alpha, s, beta = parameters.tolist()
+def _pareto(parameters: list[float]) -> ParetoModel:
+    r, alpha, s, beta = parameters
     return ParetoModel(r, alpha, s, beta, np.nan, "converged", 0)
 
 
-def fit_pareto(rfm: pd.DataFrame) -> ParetoModel:
-    """Fit Pareto/NBD by maximum likelihood, to stand beside the families that may be chosen.
+def _mbg(parameters: list[float]) -> PurchaseModel:
+    r, alpha, a, b = parameters
+    return PurchaseModel("mbg_nbd", r, alpha, a, b, np.nan, "converged", 0)
 
-    Of a large log every so many customers are taken, in the order of frequency, recency and age,
-    so that the result does not depend on the order of the rows; a sentence says so.
+
+def _bg(parameters: list[float]) -> PurchaseModel:
+    return dataclasses.replace(_mbg(parameters), family="bg_nbd")
+
+
+_FAMILIES: dict[str, _Family] = {
+    "mbg_nbd": _Family(
+        ModifiedBetaGeoFitter, _mbg, (0, 2, 3),
+        _SEARCHED, None, _LONGEST_SEARCH,
+    ),
+    "bg_nbd": _Family(
+        BetaGeoFitter, _bg, (0, 2, 3),
+        _SEARCHED, None, _LONGEST_SEARCH,
+    ),
+    "pareto_nbd": _Family(
+        _ParetoFitter, _pareto, (0, 2, 2),
+        _PARETO_SEARCHED, _PARETO_CLIMBED, _LONGEST_SIMPLEX,
+    ),
+}  # fmt: skip
+
+FAMILIES = tuple(_FAMILIES)
+"""Families of purchase models, the default first."""
+
+
+def fit_purchases(rfm: pd.DataFrame, family: str) -> AnyModel:
+    """Fit BG/NBD, MBG/NBD or Pareto/NBD by maximum likelihood.
+
+    Equal histories are fitted once with their count as weight; the result does not depend on the
+    order of the rows. lifetimes searches from several starts, in units of the longest history, on
+    at most 20,000 histories; Newton's method goes from the best end to the top of the likelihood
+    of all, where the slope is checked. Where there is no top, growing penalties are tried, and as
+    a last resort parameters are set from the average rate; `status` and `warnings` say so.
 
     Parameters
     ----------
     rfm : DataFrame
-        As in `fit_purchases`.
+        `frequency` (purchase days − 1), `recency` (first to last purchase day) and `T` (first
+        purchase day to the day before the cutoff), in days; one row a customer.
+    family : {"mbg_nbd", "bg_nbd", "pareto_nbd"}
 
     Returns
     -------
-    ParetoModel
-        `alpha`, `beta` and the log-likelihood (of those taken) in days.
+    PurchaseModel or ParetoModel
+        `alpha` (and `beta`) and the log-likelihood in days.
 
     Raises
     ------
     DataError
-        If nobody bought twice.
+        If nobody bought twice: then no rate and no dropout can be learnt.
     """
     rows, notes = _usable(rfm)
-    n = int(rows["customers"].sum())
-    if len(rows) > _PARETO_CUSTOMERS:
-        ranks = np.linspace(0, n, _PARETO_CUSTOMERS, endpoint=False)
-        taken = np.searchsorted(rows["customers"].cumsum(), ranks, side="right")
-        rows = rows.iloc[np.unique(taken)].assign(customers=np.unique_counts(taken).counts)
-        notes.append(f"pareto_nbd, shown beside, saw {_PARETO_CUSTOMERS:,} of {n:,} customers.")
+    n, returned = rows["customers"].sum(), int((rows["frequency"] > 0).sum())
+    if not returned:
+        raise DataError(
+            f"clv: no repeat purchases: none of {int(n):,} customers bought on a second day "
+            "before the cutoff, so rates and dropout cannot be learnt. Take a longer history."
+        )
+    kind = _FAMILIES[family]
+    seen = rows if kind.climbed is None else _thinned(rows, kind.climbed)
+    if len(seen) < len(rows):
+        notes.append(f"{family} saw {len(seen):,} histories that stand for {len(rows):,}.")
+    notes += edges.left_truncation(rows["T"], rows["customers"])
+    top, moments = _top(kind, rows, seen)
+    status: Status = "converged"
+    if top is None:
+        status = "fallback"
+        notes.append(
+            f"The {family} fit did not converge on {len(rows):,} distinct histories; its "
+            "parameters are set from the average purchase rate. Read its values as rough."
+        )
+        top = Optimum(moments, np.nan, None, np.zeros((4, 4)))
+    elif told := edges.purchases_at_the_edge(family, top):
+        status = "boundary"
+        notes += told
+    model = kind.build(top.at.tolist())
     x, t_x, T, count = rows.to_numpy(dtype=np.float64).T
-    if not (x > 0).any():
-        raise DataError(f"clv: pareto_nbd: no repeat purchases among {n:,} customers.")
-    fitter = _ParetoFitter()
-    with _quiet():  # the start is given, since lifetimes' own is random
-        fitter.fit(x, t_x, T, weights=count, initial_params=np.ones(4), maxiter=_LONGEST_SIMPLEX)
-    found = fitter.params_.to_numpy(dtype=np.float64)
-
-    def miss(parameters: Array) -> float:
-        return fitter._negative_log_likelihood(parameters, x, t_x, T, count, 0.0)
-
-    best, steps = miss(found), 0.02 * np.vstack([np.eye(4), -np.eye(4)])
-    is_optimum = min(miss(found * np.exp(step)) for step in steps) >= best - 0.05
-    is_optimum = is_optimum and found[[0, 2]].max() < 0.9 * _ALIKE
-    if not is_optimum:
-        notes.append("pareto_nbd, shown beside, ran to the edge: its customers leave alike.")
+    likelihood = float(btyd.log_likelihood(model, x, t_x, T) @ count)
     return dataclasses.replace(
-        _pareto(found),
-        log_likelihood=-best,
-        status="converged" if is_optimum else "boundary",
-        n_customers=int(count.sum()),
+        model,
+        log_likelihood=likelihood,
+        status=status,
+        n_customers=int(n),
         warnings=tuple(notes),
+        gradient=top.gradient,
+        covariance=tuple(map(tuple, top.covariance.tolist())),
     )
 
 
-def _correlation(x: Array, m: Array) -> tuple[float, list[str]]:
-    """Rank correlation of spend with frequency, and a warning if it matters."""
-    if np.ptp(x) == 0 or np.ptp(m) == 0:
-        return 0.0, []
-    rho, p_value = (float(v) for v in spearmanr(x, m))
-    if abs(rho) < 0.3 or p_value > 0.01:
-        return rho, []
-    note = (
-        f"Spend per purchase goes with frequency (rank correlation {rho:+.2f}, p = {p_value:.2g}), "
-        "which Gamma-Gamma takes to be independent: values of frequent buyers are off."
-    )
-    return rho, [note]
+def _top(kind: _Family, rows: pd.DataFrame, seen: pd.DataFrame) -> tuple[Optimum | None, Array]:
+    """Find the top of the likelihood of the histories `seen`; and what simple moments say."""
+    longest = float(rows["T"].max())
+    in_days = np.where(np.isin(range(4), kind.shapes), 1.0, longest)
+    x, t_x, T, count = _scaled(seen, longest)
+    *columns, weights = _scaled(_thinned(rows, kind.searched), longest)
+
+    def value(parameters: Array) -> float:
+        return float(btyd.log_likelihood(kind.build(parameters.tolist()), x, t_x, T) @ count)
+
+    def search(start: Array, penalty: float) -> Array | None:
+        fitter = kind.fitter(penalizer_coef=penalty)
+        return _attempt(fitter, start, *columns, weights=weights, steps=kind.steps)
+
+    rate = np.average(x, weights=count) / np.average(T, weights=count)
+    if kind.fitter is _ParetoFitter:  # searched on a plain scale
+        moments, starts = np.array([1.0, 1 / rate, 1.0, 1.0]), [np.ones(4)]
+        starts.append(moments)
+    else:
+        moments = np.array([1.0, 1 / rate, 0.5, 2.0])
+        starts = [np.log(moments), np.log([0.2, 0.2 / rate, 2.0, 2.0])]
+
+    within = partial(edges.within_sense, shapes=kind.shapes)
+    top = find(search, value, starts, moments, float(count.sum()), within)
+    if top is not None:
+        top = dataclasses.replace(top, at=top.at * in_days)
+    return top, moments * in_days
 
 
-def _guarded(parameters: Array | None, mean: float) -> tuple[Array, Status, list[str]]:
-    """Keep the prior mean p·v/(q − 1) positive, finite and near what was observed."""
-    if parameters is None:
-        note = "The Gamma-Gamma fit did not converge; spend is drawn towards the overall mean."
-        return np.array([1.0, 2.0, mean]), "fallback", [note]
-    p, q, v = parameters
-    if q > 1 and p * v / (q - 1) <= _HIGHEST_PRIOR_MEAN * mean:
-        edge = parameters[:2].min() < _SENSIBLE[0] or parameters[:2].max() > _SENSIBLE[1]
-        notes = ["The Gamma-Gamma fit ran to the edge of sense."] if edge else []
-        return parameters, "boundary" if edge else "converged", notes
-    note = (
-        f"Spend is so heavy-tailed that Gamma-Gamma finds no usable mean (q = {q:.2f}); "
-        "q was set so that the mean of a new customer is the observed one."
-    )
-    return np.array([p, 1 + p * v / mean, v]), "fallback", [note]
+def _scaled(rows: pd.DataFrame, longest: float) -> tuple[Array, ...]:
+    """Frequency, recency and age in units of the longest, and counts.
+
+    Twelve digits are kept, so that the rounding of another unit of time cannot move a fit.
+    """
+    x, t_x, T, count = rows.to_numpy(dtype=np.float64).T
+    return x, np.round(t_x / longest, 12), np.round(T / longest, 12), count
 
 
 def fit_spend(frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> SpendModel:
@@ -285,16 +295,32 @@ def fit_spend(frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> SpendM
             "Check the sign of `amount`: purchases are positive, refunds negative."
         )
     mean = float(m.mean())
-    rho, notes = _correlation(x, m)
-    status: Status
-    if np.ptp(m) <= 1e-9 * mean:
-        parameters, status = np.array([1.0, 2.0, mean]), "fallback"
-        more = ["Everybody spends the same per purchase; that amount is used for all."]
-    else:
-        starts: list[Array | None] = [None, np.log([6.0, 4.0, 0.5])]
-        fitted = _ladder(GammaGammaFitter, starts, x, m / mean, weights=np.ones(len(x)))
-        scaled = None if fitted is None else fitted[0] * np.array([1, 1, mean])
-        parameters, status, more = _guarded(scaled, mean)
-    p, q, v = (float(value) for value in parameters)
+    rho, p_value, notes = edges.spend_with_frequency(x, m)
+    in_means = np.round(m / mean, 12)  # so that the rounding of a currency cannot move a fit
+    top = None if np.ptp(in_means) <= 1e-9 else _spend_top(x, in_means)
+    parameters, status, more = edges.guarded_spend(top, in_means)
+    p, q, v = (parameters * [1, 1, mean]).tolist()
     likelihood = float(spend.log_likelihood(p, q, v, x, m).sum())
-    return SpendModel(p, q, v, likelihood, len(x), status, mean, rho, (*notes, *more))
+    slope, spread = (None, np.zeros((3, 3))) if top is None else (top.gradient, top.covariance)
+    return SpendModel(
+        p, q, v, likelihood, len(x), status, mean, rho, (*notes, *more), p_value, slope,
+        tuple(map(tuple, spread.tolist())),
+    )  # fmt: skip
+
+
+def _spend_top(x: Array, m: Array) -> Optimum | None:
+    """Find the top of the likelihood of spend, in means."""
+    every = slice(None, None, -(-len(x) // _SEARCHED))
+
+    def search(start: Array, penalty: float) -> Array | None:
+        fitter = GammaGammaFitter(penalizer_coef=penalty)
+        ones = np.ones(len(x[every]))
+        return _attempt(fitter, start, x[every], m[every], weights=ones)
+
+    def value(parameters: Array) -> float:
+        p, q, v = parameters.tolist()
+        return float(spend.log_likelihood(p, q, v, x, m).sum())
+
+    rough = np.array([1.0, 2.0, 1.0])
+    starts = [np.log([6.0, 4.0, 0.5]), np.log(rough)]
+    return find(search, value, starts, rough, len(x), edges.within_sense_of_spend)

@@ -13,118 +13,108 @@ Gelman et al. (2013), "Bayesian Data Analysis", section 4.1 (the normal approxim
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from tenure.models import btyd, spend
-from tenure.models.btyd import Array, BuyTillYouDie, floats, p_alive
+from tenure.models import spend
+from tenure.models.btyd import Array, BuyTillYouDie, p_alive
+from tenure.models.optimum import drawn
 from tenure.models.spend import SpendModel
 
-__all__ = ["likely_purchases", "likely_spend", "totals"]
+__all__ = ["HISTORY", "likely_purchases", "likely_spend", "lives", "totals"]
 
 M = TypeVar("M", bound=BuyTillYouDie)
 
-_STEP = 1e-3  # of the logarithm of a parameter, for second differences
-_UNKNOWN = 1.0  # standard error of a logarithm above which a direction counts as not determined
+HISTORY = ["frequency", "recency", "T", "monetary_value"]
 
 
-def _draws(fit: Callable[[Array], float], at: Array, draws: int, seed: int) -> Array:
-    """Draw parameters about the optimum `at`, normal in their logarithms; shape (draws, k).
-
-    The curvature is taken by second differences. Directions that the data do not determine, as
-    where a parameter ran to the edge of sense, are held at the optimum.
-    """
-    centre, k = np.log(at), len(at)
-    steps = _STEP * np.eye(k)
-
-    def value(shift: Array) -> float:
-        return fit(np.exp(centre + shift))
-
-    curvature = np.array(
-        [[value(u + v) - value(u - v) - value(v - u) + value(-u - v) for v in steps] for u in steps]
-    ) / (4 * _STEP**2)
-    information, directions = np.linalg.eigh(-(curvature + curvature.T) / 2)
-    known = information > _UNKNOWN**-2
-    errors = np.where(known, 1 / np.sqrt(np.where(known, information, 1.0)), 0.0)
-    normal = np.random.default_rng([seed, k]).standard_normal((draws, k))
-    drawn: Array = np.exp(centre + (normal * errors) @ directions.T)
-    return drawn
-
-
-def likely_purchases(model: M, rfm: pd.DataFrame, *, draws: int, seed: int) -> list[M]:
+def likely_purchases(model: M, *, draws: int, seed: int) -> list[M]:
     """Draw purchase models that fit almost as well as the best one.
+
+    About its parameters with the covariance of their logarithms; directions that the data do not
+    determine, as where a parameter ran to the edge of sense, are held.
 
     Parameters
     ----------
     model : BuyTillYouDie
-        The optimum.
-    rfm : DataFrame
-        `frequency`, `recency`, `T` of customers like those it was fitted to: what a customer says
-        about the parameters counts `n_customers` times.
+        The optimum; without a covariance nothing scatters.
     draws, seed : int
 
     Returns
     -------
     list of models of that family
     """
-    rows = rfm.groupby(["frequency", "recency", "T"]).size().rename("n").reset_index()
-    x, t_x, T, count = (rows[c].to_numpy(dtype=np.float64) for c in rows)
-    weights = count * (model.n_customers / count.sum())
-
-    def fit(parameters: Array) -> float:
-        one = dataclasses.replace(model, **dict(zip(model.NAMES, parameters.tolist(), strict=True)))
-        return float(btyd.log_likelihood(one, x, t_x, T) @ weights)
-
     at = np.array([getattr(model, n) for n in model.NAMES])
+    if not model.covariance:
+        return [model] * draws
     return [
         dataclasses.replace(model, **dict(zip(model.NAMES, one.tolist(), strict=True)))
-        for one in _draws(fit, at, draws, seed)
+        for one in drawn(at, np.array(model.covariance), draws, seed)
     ]
 
 
-def likely_spend(
-    model: SpendModel,
-    frequency: npt.ArrayLike,
-    monetary_value: npt.ArrayLike,
-    *,
-    draws: int,
-    seed: int,
-) -> list[SpendModel]:
+def likely_spend(model: SpendModel, *, draws: int, seed: int) -> list[SpendModel]:
     """Draw spend models that fit almost as well as the best one; their q stays above 1.
 
     Parameters
     ----------
     model : SpendModel
-        The optimum.
-    frequency, monetary_value : array_like
-        What it was fitted to.
+        The optimum; one set by rule is no optimum, and nothing scatters.
     draws, seed : int
 
     Returns
     -------
     list of SpendModel
     """
-    x, m = floats(frequency, monetary_value)
-    used = (x > 0) & (m > 0) & np.isfinite(m)
-    order = np.lexsort((m[used], x[used]))  # sums of doubles depend on their order
-    x, m = x[used][order], m[used][order]
-
-    def fit(parameters: Array) -> float:
-        p, excess, v = parameters
-        return float(spend.log_likelihood(p, 1 + excess, v, x, m).sum())
-
-    # a model set by rule is no optimum: there is no curvature to read
-    at = np.array([model.p, model.q - 1, model.v])
-    if model.status == "fallback":
+    if model.status == "fallback" or not model.covariance:
         return [model] * draws
+    excess = model.q - 1
+    in_excess = np.array([1.0, model.q / excess, 1.0])  # d log(q − 1) / d log q
+    spread = np.array(model.covariance) * np.outer(in_excess, in_excess)
+    at = np.array([model.p, excess, model.v])
     return [
-        dataclasses.replace(model, p=float(p), q=1 + float(excess), v=float(v))
-        for p, excess, v in _draws(fit, at, draws, seed)
+        dataclasses.replace(model, p=p, q=1 + above, v=v)
+        for p, above, v in drawn(at, spread, draws, seed).tolist()
     ]
+
+
+def lives(
+    purchases: BuyTillYouDie,
+    money: SpendModel,
+    rows: pd.DataFrame,
+    days: float,
+    *,
+    draws: int,
+    seed: int,
+) -> Iterator[tuple[Array, Array]]:
+    """Yield, future by future, what each row buys and spends within `days`; undiscounted.
+
+    Parameters
+    ----------
+    purchases, money : BuyTillYouDie, SpendModel
+    rows : DataFrame
+        `frequency`, `recency`, `T`, `monetary_value`; in an order of their own, since each draws
+        from one stream of random numbers.
+    days : float
+    draws, seed : int
+
+    Yields
+    ------
+    tuple of ndarray
+        Purchases and money, a number a row.
+    """
+    x, t_x, T, m = (rows[c].to_numpy(dtype=np.float64) for c in HISTORY)
+    fits = likely_purchases(purchases, draws=draws, seed=seed)
+    worths = likely_spend(money, draws=draws, seed=seed)
+    rng = np.random.default_rng([seed, 0])
+    for timing, worth in zip(fits, worths, strict=True):
+        alive = timing.bought(x, T, days, rng)
+        bought = np.where(rng.random(len(x)) < p_alive(timing, x, t_x, T), alive, 0.0)
+        shape, scale = spend.posterior(worth, x, m)
+        yield bought, scale * (rng.gamma(worth.p * bought) / rng.gamma(shape))
 
 
 def totals(
@@ -152,19 +142,7 @@ def totals(
     tuple of ndarray
         Purchases and money of each future.
     """
-    names = ["frequency", "recency", "T", "monetary_value"]
-    rows = rfm[names].astype("float64").sort_values(names, kind="stable", ignore_index=True)
-    x, t_x, T, m = (rows[c].to_numpy() for c in names)
-    fits = [purchases] * draws
-    if purchases.status != "fallback":
-        fits = likely_purchases(purchases, rows, draws=draws, seed=seed)
-    worths = likely_spend(money, x, m, draws=draws, seed=seed)
-    found = np.empty((2, draws))
-    rng = np.random.default_rng([seed, 0])
-    for j, (timing, worth) in enumerate(zip(fits, worths, strict=True)):
-        alive = timing.bought(x, T, days, rng)
-        bought = np.where(rng.random(len(x)) < p_alive(timing, x, t_x, T), alive, 0.0)
-        shape, scale = spend.posterior(worth, x, m)
-        spread = rng.gamma(worth.p * bought) / rng.gamma(shape)
-        found[:, j] = bought.sum(), (scale * spread).sum()
-    return found[0], found[1]
+    rows = rfm[HISTORY].astype("float64").sort_values(HISTORY, kind="stable", ignore_index=True)
+    futures = lives(purchases, money, rows, days, draws=draws, seed=seed)
+    sums = np.array([(bought.sum(), came.sum()) for bought, came in futures])
+    return sums[:, 0], sums[:, 1]

@@ -7,14 +7,13 @@ Schmittlein, Morrison & Colombo (1987), "Counting your customers", Management Sc
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tenure.models.btyd import Status, log_likelihood, p_alive
+from tenure.models.btyd import Status, frozen, plain
 from tenure.models.lifetime import Lifetime
-from tenure.models.purchases import expected_purchases
 
-__all__ = ["ParetoModel", "expected_purchases", "log_likelihood", "p_alive"]
+__all__ = ["ParetoModel"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,11 @@ class ParetoModel(Lifetime):
     status : {"converged", "boundary", "fallback"}
     n_customers : int
     warnings : tuple of str
+        What a reader must know, in words.
+    gradient : float or None
+        Largest slope of the log-likelihood there in the logarithm of a parameter, per customer.
+    covariance : tuple of tuple of float
+        Of the logarithms of the parameters, in their order; 0 in directions not determined.
     """
 
     r: float
@@ -42,14 +46,15 @@ class ParetoModel(Lifetime):
     status: Status
     n_customers: int
     warnings: tuple[str, ...] = ()
+    gradient: float | None = None
+    covariance: tuple[tuple[float, ...], ...] = ()
     family: ClassVar[str] = "pareto_nbd"
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain JSON values."""
-        return {"family": self.family, **asdict(self), "warnings": list(self.warnings)}
+        return {"family": self.family, **plain(self)}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> ParetoModel:
         """Rebuild the model that `to_json` described."""
-        given = {name: value for name, value in stored.items() if name != "family"}
-        return cls(**{**given, "warnings": tuple(given["warnings"])})
+        return cls(**frozen({k: v for k, v in stored.items() if k != "family"}))

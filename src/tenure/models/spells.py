@@ -11,18 +11,25 @@ Fader & Hardie (2007), "How to project customer retention", J. of Interactive Ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import betaln
+from scipy.special import betaln, polygamma, psi
 
 from tenure.errors import DataError
 
-__all__ = ["KaplanMeier", "ShiftedBetaGeometric", "SpellTiming", "fit_periods", "fit_spells"]
+__all__ = [
+    "KaplanMeier",
+    "ShiftedBetaGeometric",
+    "SpellTiming",
+    "fit_periods",
+    "fit_spells",
+    "log_covariance",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -93,11 +100,19 @@ class ShiftedBetaGeometric:
 
     P(T = t) = B(α + 1, β + t − 1) / B(α, β) and S(t) = B(α, β + t) / B(α, β), t = 1, 2, … periods
     (Fader & Hardie 2007, equations 5 and 6); between periods S follows the same formula.
+
+    Parameters
+    ----------
+    alpha, beta : float
+    period_days : float
+    log_covariance : pair of pairs of float, optional
+        Of the estimates of log α and log β; None where the likelihood does not tell.
     """
 
     alpha: float
     beta: float
     period_days: float = PERIOD_DAYS
+    log_covariance: tuple[tuple[float, float], tuple[float, float]] | None = None
 
     def survival(self, periods: npt.ArrayLike) -> Array:
         """Return the share still there after so many periods.
@@ -161,6 +176,47 @@ def fit_periods(
     return float(alpha), float(beta)
 
 
+def log_covariance(
+    alpha: float,
+    beta: float,
+    periods: npt.ArrayLike,
+    left: npt.ArrayLike,
+    weight: npt.ArrayLike,
+) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Invert the information on log α and log β that the observed periods hold.
+
+    The negative Hessian of the log-likelihood in closed form, at the estimates; None where it is
+    not positive definite, as on a bound.
+
+    Parameters
+    ----------
+    alpha, beta
+        From `fit_periods`.
+    periods, left, weight
+        As there.
+    """
+    t, w = np.asarray(periods, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+    gone = np.asarray(left, dtype=bool)
+    a, b = alpha + gone, beta + t - gone
+
+    def taken(of: Callable[[Array], Array]) -> tuple[float, float, float]:
+        """Sum a function at a, b and a + b of the rows, less its value at the parameters."""
+        ends = ((a, alpha), (b, beta), (a + b, alpha + beta))
+        one, two, both = (float(w @ (of(rows) - of(np.array(at)))) for rows, at in ends)
+        return one, two, both
+
+    one, two, both = taken(psi)
+    slope = np.array([one - both, two - both]) * (alpha, beta)
+    scale = np.array([[alpha * alpha, alpha * beta], [alpha * beta, beta * beta]])
+    one, two, both = taken(lambda v: polygamma(1, v))
+    bend = np.array([[one - both, -both], [-both, two - both]]) * scale
+    information = -(bend + np.diag(slope))
+    if not (np.isfinite(information).all() and (np.linalg.eigvalsh(information) > 0).all()):
+        return None
+    (aa, ab), (ba, bb) = np.linalg.inv(information).tolist()
+    return (aa, ab), (ba, bb)
+
+
 @dataclass(frozen=True)
 class SpellTiming:
     """Both models of how long subscriptions last."""
@@ -180,7 +236,10 @@ class SpellTiming:
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Rebuild the models that `to_json` described."""
         km = {k: tuple(map(float, v)) for k, v in stored["kaplan_meier"].items()}
-        return cls(KaplanMeier(**km), ShiftedBetaGeometric(**stored["sbg"]))
+        sbg = dict(stored["sbg"])
+        if sbg.get("log_covariance"):
+            sbg["log_covariance"] = tuple(tuple(row) for row in sbg["log_covariance"])
+        return cls(KaplanMeier(**km), ShiftedBetaGeometric(**sbg))
 
 
 def fit_spells(
@@ -215,4 +274,6 @@ def fit_spells(
     unique, place = np.unique(pairs, axis=0, return_inverse=True)
     counts = np.bincount(place.ravel(), weights=n, minlength=len(unique))
     alpha, beta = fit_periods(unique[:, 0], unique[:, 1], counts)
-    return SpellTiming(KaplanMeier.fit(lasted, gone, n), ShiftedBetaGeometric(alpha, beta))
+    spread = log_covariance(alpha, beta, unique[:, 0], unique[:, 1], counts)
+    sbg = ShiftedBetaGeometric(alpha, beta, log_covariance=spread)
+    return SpellTiming(KaplanMeier.fit(lasted, gone, n), sbg)

@@ -10,16 +10,20 @@ Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", brucehardie.co
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from tenure.models.btyd import Array, Status, floats
+from tenure.models.btyd import Array, Status, floats, frozen, plain
 
-__all__ = ["SpendModel", "log_likelihood", "posterior", "spend_per_purchase"]
+__all__ = ["CORRELATED", "SURE", "SpendModel", "log_likelihood", "posterior", "spend_per_purchase"]
+
+
+CORRELATED, SURE = 0.3, 0.01
+"""Rank correlation of spend with frequency, and its p-value, from which Gamma-Gamma is doubted."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ class SpendModel:
         Spearman correlation of spend with frequency, which the model takes to be 0.
     warnings : tuple of str
         What a reader must know, in words.
+    correlation_p : float
+        P-value of the correlation.
+    gradient : float or None
+        Largest slope of the log-likelihood in the logarithm of a parameter, per customer.
+    covariance : tuple of tuple of float
+        Of the logarithms of p, q and v; 0 in directions not determined.
     """
 
     p: float
@@ -54,6 +64,15 @@ class SpendModel:
     mean_spend: float
     correlation: float
     warnings: tuple[str, ...] = ()
+    correlation_p: float = 1.0
+    gradient: float | None = None
+    covariance: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether spend has no usable mean, or goes with frequency, which the model rules out."""
+        goes_along = abs(self.correlation) >= CORRELATED and self.correlation_p <= SURE
+        return self.status == "fallback" or goes_along
 
     @property
     def prior_mean(self) -> float:
@@ -62,12 +81,12 @@ class SpendModel:
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain JSON values."""
-        return {**asdict(self), "warnings": list(self.warnings)}
+        return plain(self)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> SpendModel:
         """Rebuild the model that `to_json` described."""
-        return cls(**{**stored, "warnings": tuple(stored["warnings"])})
+        return cls(**frozen(stored))
 
 
 def log_likelihood(

@@ -15,11 +15,13 @@ import pandas as pd
 from tenure.config import Config
 from tenure.explain.reasons import REASONS
 from tenure.report import words, writing
+from tenure.report.charts import charts
 from tenure.report.meaning import defined, meaning
 from tenure.report.money import Scale, basis
 from tenure.report.question import early, label_table, lead_table
 from tenure.report.tables import metric_columns, reliability_groups
 from tenure.report.trust import judged, trust
+from tenure.report.valued import longer, spoken
 
 __all__ = ["TOP_CUSTOMERS", "page"]
 
@@ -82,6 +84,8 @@ def page(
         "data": _data(metrics["data"]),
         "expert": _expert(metrics, drivers, config, limits),
         "value": _value(metrics, scored, config),
+        "spoken": spoken(config.churn.kind),
+        "charts": charts(metrics["clv"], config.currency),
     }
     return environment.get_template("report.html").render(**says)
 
@@ -287,6 +291,7 @@ def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, f
         "clv": clv,
         "models": every,
         "predictors": predictors,
+        "longer": longer(clv),
         "label": defined(config.churn),
         "cutoffs": metrics["cutoffs"],
         "n": sum(row["n"] for row in churn["by_cutoff"] or churn["by_repeat"]),

@@ -14,6 +14,7 @@ from tenure.report.meaning import in_short
 from tenure.report.money import Scale, as_good, basis
 from tenure.report.question import in_brief
 from tenure.report.trust import came_true
+from tenure.report.valued import naive, spoken
 
 __all__ = ["summary"]
 
@@ -214,7 +215,7 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
     rows = {f"> {clv['family']}": hold, **clv["baselines"]}
     lines = [
         f"Value    {unit} (revenue) over the {hold['horizon_days']} days after "
-        f"{hold['origin']}, everybody ever seen",
+        f"{hold['origin']}, {spoken(config.churn.kind).people}",
         "",
         *_table(
             ["", *(n for n, _ in names)],
@@ -226,16 +227,17 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
     ]
     lines.append("  mae and rmse per customer; bias: predicted / actual total − 1")
     lines += _spread(hold, unit)
-    if hold["mae"]["value"] >= clv["baselines"]["always_zero"]["mae"]["value"]:
+    guess, error = naive(clv) or ("", None)
+    if error is not None and hold["mae"]["value"] >= error:
         lines.append(
-            "  Saying 0 for everybody has the smaller mean error for one customer: most buy "
-            "nothing. Use the totals and the ranking."
+            f"  {guess[:1].upper()}{guess[1:]} has the smaller mean error for one customer. Use "
+            "the totals and the ranking."
         )
     column = f"clv_{config.clv.horizon_days}d"
     total, risk = scores[column].sum(), scores["value_at_risk"].sum()
     lines.append(
         f"  next {config.clv.horizon_days} days: {total:,.0f} {unit} ({clv['unit']}) expected of "
-        f"{len(scores):,} customers; {risk:,.0f} at risk among the "
+        f"{int(scores[column].notna().sum()):,} customers; {risk:,.0f} at risk among the "
         f"{int((scores['status'] == 'scored').sum()):,} who may leave (model only, no interval yet)"
     )
     return lines

@@ -8,6 +8,7 @@ from tenure.config import Config
 from tenure.evaluation.gate import CALIBRATION_TARGET
 from tenure.models.churn import ROSTERS
 from tenure.report import words, writing
+from tenure.report.valued import naive
 
 __all__ = ["came_true", "judged", "trust"]
 
@@ -183,13 +184,14 @@ def _value_held(clv: Json, config: Config) -> Json | None:
     if not judged(clv):
         return None
     bias = {k: writing.finite(hold["bias"][k]) for k in ("value", "lower", "upper")}
-    zero = writing.finite(clv["baselines"].get("always_zero", {}).get("mae", {}).get("value"))
+    guess, zero = naive(clv) or ("", None)
     return {
         "days": writing.count(hold["horizon_days"], "day"),
         "origin": writing.day(hold["origin"]),
         "off": _more_or_less(bias["value"]),
         "range": f"{_more_or_less(bias['lower'])} to {_more_or_less(bias['upper'])}",
         "customer": writing.money(hold["mae"]["value"], config.currency, exact=True),
+        "naive": guess,
         "zero": writing.money(zero, config.currency, exact=True),
         "rough": zero is not None and zero <= hold["mae"]["value"],
         "inside": _nine_in_ten(hold.get("coverage")),

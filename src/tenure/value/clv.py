@@ -41,9 +41,10 @@ class ConditionalValues(NamedTuple):
     p0: Array
 
 
-def _money(spend: SpendModel, rfm: pd.DataFrame, margin: float) -> Array:
+def _money(spend: SpendModel, rfm: pd.DataFrame, margin: float, cost_to_serve: float) -> Array:
+    """Return what a purchase day brings once it is served; never below 0."""
     x, m = (rfm[c].to_numpy(dtype=np.float64) for c in ("frequency", "monetary_value"))
-    return margin * spend_per_purchase(spend, x, m)
+    return np.maximum(margin * spend_per_purchase(spend, x, m) - cost_to_serve, 0.0)
 
 
 def clv(
@@ -54,6 +55,7 @@ def clv(
     horizon_days: float,
     annual_discount_rate: float,
     margin: float,
+    cost_to_serve: float = 0.0,
 ) -> Array:
     """Discounted value of the purchases expected within the horizon, by BTYD alone.
 
@@ -73,6 +75,8 @@ def clv(
         0.10 is ten percent a year.
     margin : float
         Share of spend that is kept; 1.0 means that value is revenue.
+    cost_to_serve : float
+        Of a purchase day, in the currency of the data; what it brings is never below 0.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def clv(
     x, t_x, T = (rfm[c].to_numpy(dtype=np.float64) for c in ("frequency", "recency", "T"))
     edges = grid(horizon_days)
     bought = purchases_by_step(purchases, x, T, edges) @ discount(edges, annual_discount_rate)
-    return p_alive(purchases, x, t_x, T) * bought * _money(spend, rfm, margin)
+    return p_alive(purchases, x, t_x, T) * bought * _money(spend, rfm, margin, cost_to_serve)
 
 
 def conditional_values(
@@ -99,6 +103,7 @@ def conditional_values(
     horizon_days: float,
     annual_discount_rate: float,
     margin: float,
+    cost_to_serve: float = 0.0,
     label_horizon_days: float,
     gap_days: float = 0,
 ) -> ConditionalValues:
@@ -110,7 +115,7 @@ def conditional_values(
 
     Parameters
     ----------
-    purchases, spend, rfm, horizon_days, annual_discount_rate, margin
+    purchases, spend, rfm, horizon_days, annual_discount_rate, margin, cost_to_serve
         As in `clv`.
     label_horizon_days, gap_days : float
         Days of the label window, and between the cutoff and it.
@@ -133,7 +138,7 @@ def conditional_values(
     silent = silent_purchases_by_step(purchases, x, T, edges, **window) @ factors
     log_buys, _ = p_purchase_if_alive(purchases, x, T, **window)
     p0 = p_no_purchase(purchases, x, t_x, T, **window)
-    money = _money(spend, rfm, margin)
+    money = _money(spend, rfm, margin, cost_to_serve)
     # the dead neither buy in the window nor later: being alive cancels in V_A
     V_A = money * np.maximum(everybody - silent, 0) / np.exp(log_buys)
     V_0 = money * p_alive(purchases, x, t_x, T) * silent / p0
