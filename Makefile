@@ -9,7 +9,7 @@ export WHY
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train demo simulate bench bench-models score promote rollback kpis features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
+.PHONY: help setup train demo simulate bench bench-models bench-values score promote rollback kpis features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
 
 help: ## Show what each target does
 	@echo 'make TARGET [CONFIG=file.yaml] [CUSTOMERS=list.csv] [OUT=file.csv|.parquet] [CUTOFF=2026-06-01] [VERSION=2] [WHY="…"]'
@@ -82,6 +82,9 @@ bench: .venv/ready ## Time the features, beside a Polars loop (LARGE=1: 50 M row
 
 bench-models: .venv/ready ## The models beside the strongest single one, and beside what can be known
 	@.venv/bin/python -m benchmarks.models
+
+bench-values: .venv/ready ## A million values with their intervals, beside peers; and how true the intervals are
+	@.venv/bin/python -m benchmarks.values
 
 mlflow: .venv/ready ## Show the runs at port 5000
 	@MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true .venv/bin/mlflow server \

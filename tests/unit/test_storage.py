@@ -14,6 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from tenure.errors import ModelError
 from tenure.models.churn import CANDIDATES
+from tenure.models.pareto import ParetoModel
 from tenure.storage import library_warnings, load, save
 
 FILES = [
@@ -67,6 +68,17 @@ def test_missing_values_and_missing_models_are_kept(tmp_path, make_bundle):
     back = load(tmp_path)
     assert back.timing is back.purchases is back.spend is None
     assert np.isnan(back.usual["recency"])
+
+
+def test_every_family_of_purchase_models_comes_back(tmp_path, bundle, make_features):
+    other = ParetoModel(0.6, 20.0, 0.5, 120.0, -10.0, "converged", 400, ("a note",))
+    other = dataclasses.replace(bundle, purchases=other)
+    save(other, tmp_path)
+    assert load(tmp_path).purchases == other.purchases
+    matrix = make_features(bundle.schema, 50, seed=3)
+    scored = load(tmp_path).score(matrix, matrix["customer_id"])
+    assert_frame_equal(scored, other.score(matrix, matrix["customer_id"]), check_exact=True)
+    assert np.isfinite(scored[["clv_365d", "clv_365d_lower", "clv_365d_upper"]]).all(axis=None)
 
 
 def _truncated(path):

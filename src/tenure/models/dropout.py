@@ -20,7 +20,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betainc, betaln, gammaln
 
-from tenure.models.posterior import MOST, NEGLIGIBLE, Array, mean_if_alive
+from tenure.models.counting import longest
+from tenure.models.posterior import Array, mean_if_alive
 
 __all__ = ["Dropout", "DropoutCounts"]
 
@@ -138,13 +139,13 @@ class DropoutCounts:
     def __init__(self, model: Dropout, x: float, rate: float, days: float) -> None:
         self.alpha, self.shape, self.days = model.alpha, model.r + x, days
         a, b = model.a, model.b + float(model.chances(np.array(x)))
-        most, log_beta = 8, betaln(a, b)
-        while most < MOST:
-            log_kept = betaln(a, b + most) - log_beta
-            if betainc(most, self.shape, days / (rate + days)) * np.exp(log_kept) < NEGLIGIBLE:
-                break
-            most += max(8, most // 4)
-        self.most = min(most, MOST)
+        log_beta = betaln(a, b)
+
+        def reached(n: int) -> float:
+            log_kept = betaln(a, b + n) - log_beta
+            return float(betainc(n, self.shape, days / (rate + days)) * np.exp(log_kept))
+
+        self.most = longest(reached)
         # E[(1 − p)^n] for n = 0 … most: still there after n more purchases
         self._kept: Array = np.exp(betaln(a, b + np.arange(self.most + 1)) - log_beta)
 

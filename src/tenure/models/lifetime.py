@@ -22,7 +22,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betainc, exprel, gammaln
 
-from tenure.models.posterior import MOST, NEGLIGIBLE, Array, distinct
+from tenure.models.counting import longest
+from tenure.models.posterior import Array, distinct
 
 __all__ = ["Lifetime", "LifetimeCounts"]
 
@@ -57,7 +58,11 @@ class Lifetime:
 
     def bought_by(self, x: Array, T: Array, ends: Array) -> Array:
         """Mean rate times mean time alive; Fader & Hardie (2005), equation 41, given alive."""
-        return ((self.r + x) / (self.alpha + T))[:, None] * self._lived(T[:, None], ends)
+        place = np.arange(len(x))
+        if len(ends) == 1:  # one grid for all: equal customers need it once
+            (x, T), place = distinct(x, T)
+        rate = (self.r + x) / (self.alpha + T)
+        return (rate[:, None] * self._lived(T[:, None], ends))[place]
 
     def silent_by_step(self, x: Array, T: Array, edges: Array, horizon: float, gap: float) -> Array:
         """Mean time alive in the step, times the rate of who is silent in the window.
@@ -156,7 +161,7 @@ class LifetimeCounts:
         youngest, oldest = ages
         self._model, self._shape, self._days = model, model.r + x, days
         self._rate, self._least = model.alpha + youngest, min(model.alpha, model.beta) + youngest
-        self.most = min(self._longest(oldest), MOST)
+        self.most = self._longest(oldest)
         n = np.arange(self.most + 1)
         self._ways = gammaln(self._shape + n) - gammaln(self._shape) - gammaln(n + 1)
 
@@ -184,13 +189,11 @@ class LifetimeCounts:
         lived, mass = self._endings(age, 0.0, self._days)
         time = np.append(lived, self._days)
         chance = np.append(mass, self._model.survival(age, self._days))
-        most = 8
-        while most < MOST:
-            reached = betainc(most, self._shape, time / (self._rate + time))
-            if (chance * reached).sum() < NEGLIGIBLE:
-                break
-            most += max(8, most // 4)
-        return most
+
+        def reached(n: int) -> float:
+            return float((chance * betainc(n, self._shape, time / (self._rate + time))).sum())
+
+        return longest(reached)
 
     def _endings(self, T: Array, start: float, end: float) -> tuple[Array, Array]:
         """Return times after `start` at which life may end, and their chances; (rows, nodes)."""

@@ -22,15 +22,10 @@ from scipy.special import log_expit, polygamma
 if TYPE_CHECKING:
     from tenure.models.dropout import Dropout
 
-__all__ = ["MOST", "NEGLIGIBLE", "Array", "Kernel", "distinct", "mean_if_alive"]
+__all__ = ["Array", "Kernel", "distinct", "mean_if_alive"]
 
 Array = npt.NDArray[np.float64]
 Kernel = Callable[..., list[Array]]
-
-NEGLIGIBLE = 1e-7
-"""Chance of more purchases than are told apart."""
-MOST = 10_000
-"""Purchases told apart at most."""
 
 _ROWS_AT_ONCE = 4096  # times some 130 nodes: the working set stays within the cache
 
