@@ -101,6 +101,7 @@ def written(ids, hostile=False):
             "risk_band": "medium",
             "clv_365d": 123456.78,
             "value_at_risk": 12345.67,
+            "expected_saved_value": 321.0,
             "reason_1": HOSTILE[2] if hostile else "Days since the last purchase: 60; 20 is usual.",
             "reason_2": HOSTILE[0],
             "reason_3": None,
@@ -132,7 +133,7 @@ PAGES = {
 def test_fits_asks_for_nothing_and_is_silent(name, width, serve):
     ids, hostile = PAGES[name]
     seen = serve(written(ids, hostile), width)
-    assert seen["shown"] == 8
+    assert seen["shown"] == 9
     assert seen["title"].startswith("Retention report: shop")
     assert seen["width"] <= width
     assert seen["needed"] <= seen["width"]

@@ -37,7 +37,7 @@ churn: {kind: label}
 """
 VALUES = [
     "p_alive", "expected_purchases", "spend_per_purchase", "clv_365d", "clv_365d_lower",
-    "clv_365d_upper", "value_at_risk",
+    "clv_365d_upper", "value_at_risk", "expected_saved_value",
 ]  # fmt: skip
 
 

@@ -127,6 +127,7 @@ def customers(n, lapsed=0, ids=None):
             "spend_per_purchase": 20.0,
             "clv_365d": 100.0,
             "value_at_risk": np.arange(n) * 10.0 + 100.0,
+            "expected_saved_value": np.arange(n) * 2.0 + 10.0,
             "reason_1": "Days since the last purchase: 60; 20 is usual "
             "(raises the chance of leaving).",
             "reason_2": None,
@@ -153,7 +154,7 @@ def test_says_what_leaving_means_and_the_verdict(metrics, drivers, config):
     high = scores[scores["risk_band"] == "high"]
     assert f"In the high band {len(high)} with a chance of 50 % or more" in read
     # 40 values from 100 in steps of 10 add up to 40 · 100 + 10 · 39 · 40 / 2
-    assert "about 11,800 EUR of revenue. It has no likely range yet." in read
+    assert "about 11,800 EUR of revenue (likely range" in read
     assert "ssociation, not proof of cause" in read
     assert "10 of 1,010 rows of transactions set aside" in read
     assert "Orders of more than zero in the last 90 days: the higher, the fewer leave" in read
@@ -191,7 +192,9 @@ def test_expert_terms_stay_in_their_section(metrics, drivers, config):
     said.append(page(metrics, drivers, customers(40), config, LIMITS))
     metrics["clv"]["holdout"] = {"horizon_days": 136, "origin": None, "purchases": {}}
     metrics["warnings"] = ["Value is declined: clv: log-odds, Brier score and SHAP disagree."]
-    scores = customers(40).assign(clv_365d=np.nan, value_at_risk=np.nan)
+    scores = customers(40).assign(
+        clv_365d=np.nan, value_at_risk=np.nan, expected_saved_value=np.nan
+    )
     said.append(page(metrics, drivers, scores, config, LIMITS))
     for text in said:
         read = Reader(text)
@@ -277,6 +280,7 @@ def test_missing_value_says_declined_and_why(metrics, drivers, config):
     }  # fmt: skip
     metrics["warnings"] = ["Value is declined: clv: no repeat purchases: none of 40 customers."]
     columns = ["p_alive", "expected_purchases", "spend_per_purchase", "clv_365d", "value_at_risk"]
+    columns += ["expected_saved_value"]
     scores = customers(40).assign(**dict.fromkeys(columns, np.nan))
     read = Reader(page(metrics, drivers, scores, config, LIMITS)).text
     reason = "No repeat purchases: none of 40 customers."

@@ -105,6 +105,7 @@ def html(churn):
             "customer_id": ["a", "b"], "status": "scored", "churn_probability": [0.2, 0.6],
             "risk_band": ["low", "high"], "p_alive": 0.8, "expected_purchases": 2.0,
             "spend_per_purchase": 20.0, "clv_365d": 100.0, "value_at_risk": np.array([1.0, 2.0]),
+            "expected_saved_value": np.array([0.5, -1.0]),
             **dict.fromkeys(("reason_1", "reason_2", "reason_3")),
         }
     )  # fmt: skip

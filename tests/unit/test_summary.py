@@ -22,7 +22,9 @@ def said(metrics):
     drivers = {**json.loads(SAMPLE.read_text())["drivers"], "factors": []}
     tables = {"tables": {"transactions": {"path": "x.csv"}}}
     config = Config.model_validate({"project": "shop", "currency": "EUR", "data": tables})
-    scores = pd.DataFrame({"status": ["scored"], "clv_365d": [100.0], "value_at_risk": [10.0]})
+    scores = pd.DataFrame(
+        {"status": ["scored"], "clv_365d": [100.0], "value_at_risk": [10.0]}
+    ).assign(expected_saved_value=3.0)
     return summary(metrics, drivers, scores, config, Path("c.yaml")).splitlines()
 
 

@@ -55,6 +55,9 @@ class ValueBacktest:
     ----------
     family : str
         One of `FAMILIES`, or `lightgbm`: the two-part model.
+    name : str
+        The reported value in the table: the family, and whether the calibrated chance of leaving
+        is combined with it.
     timing_family : str
         Of the purchase model behind the values, whose law their intervals follow.
     why : str
@@ -78,6 +81,7 @@ class ValueBacktest:
     """
 
     family: str
+    name: str
     timing_family: str
     why: str
     horizon_days: int
@@ -151,7 +155,7 @@ def judge(
     family, why, notes = _choose(early, config, horizon_days)
     timing = family if family in FAMILIES else FAMILIES[0]
     found = ValueBacktest(
-        family, timing, why, horizon_days, None, {}, {}, (), notes, rows
+        family, family, timing, why, horizon_days, None, {}, {}, (), notes, rows
     )  # fmt: skip
     if not at:
         return replace(found, notes=("The log is too short for a value holdout.", *notes))
@@ -169,15 +173,21 @@ def judge(
     rules = baselines(
         late["frequency"], late["T"], late["monetary_value"], horizon_days=horizon_days
     )
-    model = (chosen.raw()[0], chosen.combined())
-    if chosen.trees:  # else it is the model itself
-        beside = replace(chosen, trees=False)
-        said[f"{timing}{COMBINED}"] = beside.raw()[0], beside.combined()
+    model, name = (chosen.raw()[0], chosen.combined()), family
+    beside = replace(chosen, trees=False)
+    if not np.isfinite(beside.leaving.p).any() or chosen.trees:
+        said.pop(family)  # it is the model itself
+    if np.isfinite(beside.leaving.p).any():
+        if chosen.trees:
+            said[f"{timing}{COMBINED}"] = beside.raw()[0], beside.combined()
+        else:
+            name = f"{family}{COMBINED}"
     seed, origin = config.model.seed, late["cutoff"].iloc[0].date()
     errors = [_missed(one, family, config, horizon_days) for one in at[:-1]]
     errors.append(_log_ratio(float(late["value"].sum()), float(model[1].sum())))
     return replace(
         found,
+        name=name,
         origin=origin,
         figures=holdout(
             late["purchase_days"], late["value"], {"model": model, **said, **rules}, seed=seed

@@ -56,11 +56,12 @@ def charts(clv: Json, currency: str | None) -> dict[str, list[Json]]:
     if found := hold.get("conditional_expectation"):
         ax = plots.conditional_expectation(found)
         experts.append(_chart(ax, "chart-frequency", _by_frequency(found)))
+    timing = str(clv.get("timing_family", clv["family"]))
     if found := hold.get("alive_map"):
-        experts.append(_chart(plots.alive_map(found), "chart-map", _map(found, clv["family"])))
+        experts.append(_chart(plots.alive_map(found), "chart-map", _map(found, timing)))
     if found := hold.get("alive_history"):
         ax = plots.alive_history(found)
-        experts.append(_chart(ax, "chart-history", _history(found, clv["family"])))
+        experts.append(_chart(ax, "chart-history", _history(found, timing)))
     return {"everybody": everybody, "experts": experts}
 
 

@@ -20,6 +20,7 @@ from tenure.report.meaning import defined, meaning
 from tenure.report.money import Scale, basis
 from tenure.report.question import early, label_table, lead_table
 from tenure.report.tables import metric_columns, reliability_groups
+from tenure.report.totals import totals
 from tenure.report.trust import judged, trust
 from tenure.report.valued import longer, spoken
 
@@ -84,7 +85,9 @@ def page(
         "data": _data(metrics["data"]),
         "expert": _expert(metrics, drivers, config, limits),
         "value": _value(metrics, scored, config),
+        "config_currency": config.currency,
         "spoken": spoken(config.churn.kind),
+        "totals": totals(metrics["clv"], config),
         "charts": charts(metrics["clv"], config.currency),
     }
     return environment.get_template("report.html").render(**says)
@@ -220,14 +223,19 @@ def _inputs(features: list[Json]) -> list[Json]:
 
 def _customers(scored: pd.DataFrame, config: Config) -> Json:
     """List the customers with most value at risk; the riskiest where value is missing."""
+    pays = scored[scored["expected_saved_value"] > 0]
     by = "value_at_risk" if scored["value_at_risk"].notna().any() else "churn_probability"
-    top = scored.sort_values([by, "customer_id"], ascending=[False, True]).head(TOP_CUSTOMERS)
+    if len(pays):
+        by, most = "expected_saved_value", config.campaign.capacity or len(pays)
+    listed = pays if len(pays) else scored
+    top = listed.sort_values([by, "customer_id"], ascending=[False, True]).head(TOP_CUSTOMERS)
     rows = [
         {
             "id": row["customer_id"],
             "chance": writing.chance(row["churn_probability"]),
             "band": row["risk_band"],
             "label": words.BANDS.get(row["risk_band"], row["risk_band"]),
+            "saved": writing.money(row["expected_saved_value"], config.currency),
             "at_risk": writing.money(row["value_at_risk"], config.currency),
             "worth": writing.money(row[f"clv_{config.clv.horizon_days}d"], config.currency),
             **_reasons([row[r] for r in REASONS if isinstance(row[r], str)]),
@@ -239,7 +247,11 @@ def _customers(scored: pd.DataFrame, config: Config) -> Json:
     )
     return {
         "rows": rows,
-        "by_value": by == "value_at_risk",
+        "by": by,
+        "pays": writing.count(len(pays), "customer"),
+        "within": f"{min(most, len(pays)):,}" if len(pays) and most < len(pays) else None,
+        "campaign": config.campaign,
+        "assumed": not config.campaign.model_fields_set - {"capacity"},
         "share": None if held is None else writing.percent(held),
     }
 
@@ -283,7 +295,9 @@ def _expert(metrics: Json, drivers: Json, config: Config, limits: tuple[float, f
     """Lay out the figures for data scientists, in their own words."""
     churn, clv = metrics["churn"], metrics["clv"]
     every = {**churn["candidates"], **churn["baselines"]}
-    predictors = {clv["family"]: clv["holdout"], **clv["baselines"]} if judged(clv) else {}
+    predictors = (
+        {clv.get("name", clv["family"]): clv["holdout"], **clv["baselines"]} if judged(clv) else {}
+    )
     return {
         "churn": churn,
         "labels": label_table(churn),

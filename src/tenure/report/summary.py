@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,9 @@ from tenure.config import Config
 from tenure.report.meaning import in_short
 from tenure.report.money import Scale, as_good, basis
 from tenure.report.question import in_brief
+from tenure.report.text import estimate, short, table
 from tenure.report.trust import came_true
-from tenure.report.valued import naive, spoken
+from tenure.report.value_lines import value_lines
 
 __all__ = ["summary"]
 
@@ -40,7 +39,7 @@ def summary(
         _data(metrics, config),
         _churn(metrics, config),
         in_brief(metrics["churn"]),
-        _value(metrics, scores, config),
+        value_lines(metrics, scores, config),
         _drivers(drivers),
         _warnings(metrics),
         _next(metrics, config, config_file),
@@ -127,12 +126,12 @@ def _churn(metrics: dict[str, Any], config: Config) -> list[str]:
         f"{'cutoffs' if churn['tests'] else 'folds'} {test['base_rate']['value']:.1%} "
         f"({sum(t['n'] for t in churn['reliability']['overall']):,} rows)",
         "",
-        *_table(
+        *table(
             ["", *(name for _, name, _ in _METRICS), f"profit{scale.unit}"],
             [
                 [
                     _mark(name, churn),
-                    *(_short(row[key], digits) for key, _, digits in _METRICS),
+                    *(short(row[key], digits) for key, _, digits in _METRICS),
                     scale.write(row["profit"]),
                 ]
                 for name, row in every.items()
@@ -156,7 +155,7 @@ def _directions(churn: dict[str, Any]) -> list[str]:
         return []
     return [
         "  model.monotone costs LightGBM (below 0 it helps): "
-        f"{_estimate(cost['log_loss'], 4)} log loss, {_estimate(cost['auc'], 3)} AUC"
+        f"{estimate(cost['log_loss'], 4)} log loss, {estimate(cost['auc'], 3)} AUC"
     ]
 
 
@@ -170,7 +169,7 @@ def _gains(churn: dict[str, Any], scale: Scale) -> list[str]:
         if gain["profit"]["value"] is not None:
             profit = f", {scale.write(gain['profit'])} profit{scale.unit}"
         lines.append(
-            f"    {name} {_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC"
+            f"    {name} {estimate(gain['log_loss'], 4)} log loss, {estimate(gain['auc'], 3)} AUC"
             f"{profit}"
         )
     return [*(lines if len(lines) > 1 else []), *_champion(churn)]
@@ -187,7 +186,7 @@ def _champion(churn: dict[str, Any]) -> list[str]:
     gain = met["improvement"]
     return [
         f"  {churn['selected']} against {name} on {met['rows']:,} rows (above 0 is better): "
-        f"{_estimate(gain['log_loss'], 4)} log loss, {_estimate(gain['auc'], 3)} AUC",
+        f"{estimate(gain['log_loss'], 4)} log loss, {estimate(gain['auc'], 3)} AUC",
         f"    met by {met['met']}: {met['why']}",
     ]
 
@@ -196,7 +195,7 @@ def _choice_included(churn: dict[str, Any]) -> list[str]:
     """Tell, where folds are the test, the figures of the procedure that chooses in each."""
     if churn["tests"]:
         return []
-    said = ", ".join(f"{name} {_estimate(churn['test'][key], d)}" for key, name, d in _METRICS)
+    said = ", ".join(f"{name} {estimate(churn['test'][key], d)}" for key, name, d in _METRICS)
     return [f"  the choice of the model included: {said}"]
 
 
@@ -204,55 +203,6 @@ def _mark(name: str, churn: dict[str, Any]) -> str:
     mark = ">" if name == churn["selected"] else ""
     mark += "*" if name == churn["best_baseline"] else ""
     return f"{mark:2} {name}"
-
-
-def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> list[str]:
-    clv, unit = metrics["clv"], config.currency or "money"
-    hold = clv["holdout"]
-    if "mae" not in hold:
-        return [f"Value    declined or not judged; {clv['why']}"]
-    names = (("mae", 2), ("rmse", 2), ("bias", 3), ("spearman", 3), ("gini", 3))
-    rows = {f"> {clv['family']}": hold, **clv["baselines"]}
-    lines = [
-        f"Value    {unit} (revenue) over the {hold['horizon_days']} days after "
-        f"{hold['origin']}, {spoken(config.churn.kind).people}",
-        "",
-        *_table(
-            ["", *(n for n, _ in names)],
-            [
-                [n if n[0] == ">" else f"  {n}", *(_estimate(r[k], d) for k, d in names)]
-                for n, r in rows.items()
-            ],
-        ),
-    ]
-    lines.append("  mae and rmse per customer; bias: predicted / actual total − 1")
-    lines += _spread(hold, unit)
-    guess, error = naive(clv) or ("", None)
-    if error is not None and hold["mae"]["value"] >= error:
-        lines.append(
-            f"  {guess[:1].upper()}{guess[1:]} has the smaller mean error for one customer. Use "
-            "the totals and the ranking."
-        )
-    column = f"clv_{config.clv.horizon_days}d"
-    total, risk = scores[column].sum(), scores["value_at_risk"].sum()
-    lines.append(
-        f"  next {config.clv.horizon_days} days: {total:,.0f} {unit} ({clv['unit']}) expected of "
-        f"{int(scores[column].notna().sum()):,} customers; {risk:,.0f} at risk among the "
-        f"{int((scores['status'] == 'scored').sum()):,} who may leave (model only, no interval yet)"
-    )
-    return lines
-
-
-def _spread(hold: dict[str, Any], unit: str) -> list[str]:
-    """Say whether customers, and all of them together, came out within their intervals."""
-    covered, total = hold["coverage"]["value"], hold["total"]["value"]
-    return [
-        f"  90 % interval for one customer: {_estimate(covered, 3)} of customers fell into it "
-        f"(.90 is right; randomised PIT, plain share {covered['inside']:.3f})",
-        f"  total: {total['expected']:,.0f} [{total['lower']:,.0f}, {total['upper']:,.0f}] {unit} "
-        f"expected ({hold['total']['scope']}), {total['actual']:,.0f} came: "
-        f"{'inside' if total['inside'] else 'OUTSIDE the interval'}",
-    ]
 
 
 def _drivers(drivers: dict[str, Any]) -> list[str]:
@@ -290,25 +240,4 @@ def _next(metrics: dict[str, Any], config: Config, config_file: Path) -> list[st
         "set_aside.parquet",
         "Next     open the report, then score a list:",
         f"         make score CONFIG={config_file} CUSTOMERS=list.csv OUT={config.out}/list.csv",
-    ]
-
-
-def _estimate(figure: dict[str, float], digits: int) -> str:
-    value, lower, upper = (figure[k] for k in ("value", "lower", "upper"))
-    if value is None or value != value:
-        return "-"
-    return f"{value:z.{digits}f} [{lower:z.{digits}f}, {upper:z.{digits}f}]"  # z: no -0.000
-
-
-def _short(figure: dict[str, float], digits: int) -> str:
-    """Write an estimate without the 0 before the point, so that five fit in 120 columns."""
-    return re.sub(r"(?<!\d)0\.", ".", _estimate(figure, digits))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    every = [list(head), *(list(r) for r in rows)]
-    widths = [max(len(r[i]) for r in every) for i in range(len(head))]
-    return [
-        "  " + "  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)).rstrip()
-        for r in every
     ]

@@ -35,6 +35,7 @@ TERMS = {
     "interval": "likely range",
     "set_aside": "rows set aside, and why",
     "value_at_risk": "value we may lose",
+    "expected_saved_value": "worth of contacting",
 }
 
 BANDS = {"high": "High", "medium": "Medium", "low": "Low"}
