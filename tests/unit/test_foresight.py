@@ -119,7 +119,10 @@ def test_it_knows_nothing_of_after_the_origin(world, foreseen, origin):
     pd.testing.assert_frame_equal(found, whole, check_exact=True)
 
 
-@pytest.mark.parametrize("origin", ORIGINS)
+JUST = CUTS[3] + dt.timedelta(days=DAYS)
+
+
+@pytest.mark.parametrize("origin", [*ORIGINS, JUST, JUST - dt.timedelta(days=1)])
 def test_the_two_part_model_gets_days_that_are_complete(world, origin, monkeypatch):
     """Every row it gets carries its day in a feature."""
     seen = []
