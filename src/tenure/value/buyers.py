@@ -62,8 +62,8 @@ def buyer_values(
     """Value each row of a matrix, with bounds, and what it is if the customer stays or leaves.
 
     Scored: (1 − p)·V_A + p·V_0. Others: by the purchase model alone. Where another model sets the
-    level, all values of a customer are multiplied by the same factor, so that over that model's
-    horizon the value is what it expects; beyond, they grow as the purchase model's do.
+    level, the value is what it expects over its horizon, extended by the ratio of the purchase
+    model alone; all values of a customer are multiplied by the one factor that this takes.
 
     Parameters
     ----------
@@ -87,14 +87,8 @@ def buyer_values(
     found.insert(0, "spend_per_purchase", spend_per_purchase(spend, x, m))
     value, V_A, V_0 = _values(matrix, purchases, spend, p, churn, terms)
     if foreseen is not None:
-        as_they_come = terms.model_copy(
-            update={
-                "horizon_days": foreseen.horizon_days,
-                "annual_discount_rate": 0.0, "margin": 1.0, "cost_to_serve": 0.0,
-            }
-        )  # fmt: skip
-        said, _, _ = _values(matrix, purchases, spend, p, churn, as_they_come)
-        factor = np.divide(foreseen.value, said, out=np.zeros_like(said), where=said > 0)
+        level = _extended(foreseen, matrix, purchases, spend, terms)
+        factor = np.divide(level, value, out=np.zeros_like(value), where=value > 0)
         value, V_A, V_0 = factor * value, factor * V_A, factor * V_0
     found["clv"], found["if_stays"], found["if_leaves"] = value, V_A, V_0
     leaving = Leaving(p, churn.horizon_days, churn.gap_days)
@@ -102,6 +96,25 @@ def buyer_values(
         purchases, spend, matrix, value, horizon_days=terms.horizon_days, leaving=leaving
     )
     return found
+
+
+def _extended(
+    foreseen: Foreseen,
+    matrix: pd.DataFrame,
+    purchases: AnyModel,
+    spend: SpendModel,
+    terms: ClvConfig,
+) -> Array:
+    """Extend what was foreseen to the horizon and the terms of value, by the purchase model alone.
+
+    Not by the values given p: of who will hardly stay they have next to nothing early on, and their
+    ratio no bound.
+    """
+    as_they_come = {"annual_discount_rate": 0.0, "margin": 1.0}
+    early = clv(purchases, spend, matrix, horizon_days=foreseen.horizon_days, **as_they_come)
+    late = clv(purchases, spend, matrix, **terms.money)
+    ratio: Array = np.divide(late, early, out=np.zeros_like(early), where=early > 0)
+    return foreseen.value * ratio
 
 
 def _values(

@@ -22,6 +22,7 @@ from tenure.models.spend import SpendModel, spend_per_purchase
 __all__ = ["LEAST_ORIGINS", "likely_totals", "said_total", "widened"]
 
 _LIVES = 200_000  # customers whose futures are drawn
+_FEW = 500  # customers of a group, all of whom are drawn however many there are
 
 LEAST_ORIGINS = 3
 """Past totals needed before their errors say anything; with fewer a total is "model only"."""
@@ -41,8 +42,9 @@ def likely_totals(
     """Draw what groups of customers together buy and bring.
 
     Every customer's futures are those of the purchase and spend models, in proportion of what is
-    said of them to what the models expect. Of more than 200,000 customers every so many live on;
-    totals of small groups then scatter a little too much, never too little.
+    said of them to what the models expect. Of more than 200,000 customers all of small groups live
+    on, and every so many of the others, whose totals then scatter too much, not too little; the
+    means of all groups stay what is said.
 
     Parameters
     ----------
@@ -66,25 +68,50 @@ def likely_totals(
     table = rfm[HISTORY].astype("float64").reset_index(drop=True)
     table = table.assign(often=said[0], much=said[1], **{f"in {k}": v for k, v in groups.items()})
     table = table.sort_values([*map(str, table)], kind="stable", ignore_index=True)
-    stands_for = max(1.0, len(table) / _LIVES)
-    places = np.arange(0, len(table), stands_for).astype(np.intp)
-    table = table.iloc[places].reset_index(drop=True)
+    weight = _stands_for([table[f"in {name}"].to_numpy() for name in groups], len(table))
+    means = {name: _means(table, name, weight) for name in groups}
+    table = table[weight > 0].reset_index(drop=True)
+    weight = weight[weight > 0]
     x, t_x, T, m = (table[c].to_numpy() for c in HISTORY)
     bought = expected_purchases(purchases, x, t_x, T, days)
     came = bought * spend_per_purchase(spend, x, m)
     often, much = (
-        stands_for * np.divide(table[c], mean, out=np.zeros_like(mean), where=mean > 0)
+        weight * np.divide(table[c], mean, out=np.zeros_like(mean), where=mean > 0)
         for c, mean in (("often", bought), ("much", came))
     )
-    sizes = {name: int(np.max(group, initial=-1)) + 1 for name, group in groups.items()}
-    drawn = {name: np.empty((2, size, draws)) for name, size in sizes.items()}
+    drawn = {name: np.empty((*mean.shape, draws)) for name, mean in means.items()}
     futures = lives(purchases, spend, table, days, draws=draws, seed=seed)
     for j, (counts, amounts) in enumerate(futures):
-        for name, size in sizes.items():
-            here = table[f"in {name}"].to_numpy()
+        for name, ratio in means.items():
+            here, size = table[f"in {name}"].to_numpy(), ratio.shape[1]
             drawn[name][0, :, j] = np.bincount(here, counts * often, minlength=size)
             drawn[name][1, :, j] = np.bincount(here, amounts * much, minlength=size)
-    return drawn
+    return {name: futures * means[name][:, :, None] for name, futures in drawn.items()}
+
+
+def _stands_for(groups: Sequence[npt.NDArray[np.intp]], n: int) -> Array:
+    """Return how many customers each of n stands for: 0 where others do that for them."""
+    if n <= _LIVES:
+        return np.ones(n)
+    is_few = np.zeros(n, dtype=bool)
+    for group in groups:
+        is_few |= np.bincount(group)[group] <= _FEW
+    rest = np.flatnonzero(~is_few)
+    most = min(len(rest), max(_LIVES - int(is_few.sum()), _FEW))
+    weight = is_few.astype(np.float64)
+    weight[rest[np.arange(most) * len(rest) // max(most, 1)]] = len(rest) / max(most, 1)
+    return weight
+
+
+def _means(table: pd.DataFrame, name: str, weight: Array) -> Array:
+    """Return what is said of each group over what is said of who lives on; 1 where all do."""
+    here = table[f"in {name}"].to_numpy()
+    size = int(here.max(initial=-1)) + 1
+    ratios = np.ones((2, size))
+    for ratio, column in zip(ratios, ("often", "much"), strict=True):
+        whole, some = (np.bincount(here, table[column] * w, size) for w in (1.0, weight))
+        np.divide(whole, some, out=ratio, where=some > 0)
+    return ratios
 
 
 def said_total(expected: float, futures: Array, errors: Sequence[float] = ()) -> dict[str, float]:
