@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tenure.config import Config
+from tenure.report.cautions import use
 from tenure.report.meaning import in_short
 from tenure.report.money import Scale, as_good, basis
 from tenure.report.question import in_brief
@@ -230,8 +231,8 @@ def _value(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -> lis
     guess, error = naive(clv) or ("", None)
     if error is not None and hold["mae"]["value"] >= error:
         lines.append(
-            f"  {guess[:1].upper()}{guess[1:]} has the smaller mean error for one customer. Use "
-            "the totals and the ranking."
+            f"  {guess[:1].upper()}{guess[1:]} has the smaller mean error for one customer. "
+            f"{use(hold)}"
         )
     column = f"clv_{config.clv.horizon_days}d"
     total, risk = scores[column].sum(), scores["value_at_risk"].sum()
