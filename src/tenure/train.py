@@ -26,6 +26,7 @@ from tenure.labels.horizon import settled
 from tenure.outputs import check_writable, staged_folder, write_table
 from tenure.population import Population, prepare
 from tenure.refit import Refitted, refit
+from tenure.report.cautions import cautions, said_once
 from tenure.report.page import page
 from tenure.report.summary import summary
 from tenure.sources import Sources, load
@@ -108,6 +109,7 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         final = refit(ready, churn, value, config)
         found, explained = _drivers(final, ready, config)
         scores = final.bundle.score(ready.today, ready.known, explained)
+        clv = valuation.told(held, scores, final.bundle, final.notes, ready, config)
         metrics = {
             "project": config.project,
             "run_id": tracking.run_id,
@@ -115,14 +117,14 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
             "cutoffs": [str(d) for d in ready.days],
             "audit": audited.to_json(),
             "churn": churn_part,
-            "clv": valuation.told(held, scores, final.bundle, final.notes, ready, config),
+            "clv": clv,
             "warnings": [
                 *horizon_why,
                 *ready.notes,
                 *(f"Not asked by the leak audit: {one}" for one in audited.not_asked),
                 *churn.notes,
-                *held.notes,
-                *final.notes,
+                *said_once([*held.notes, *final.notes]),
+                *cautions(clv, scores, config),
             ],
         }
         progress("writing")

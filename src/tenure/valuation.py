@@ -20,6 +20,7 @@ from tenure.backtest.stakes import NO_VALUE, value_unit
 from tenure.backtest.value import ValueBacktest
 from tenure.bundle import Bundle
 from tenure.config import Config, load_config
+from tenure.models.spells import ShiftedBetaGeometric, SpellTiming
 from tenure.outlook import totals
 from tenure.population import Population
 from tenure.sources import Sources
@@ -164,8 +165,11 @@ def fitted(bundle: Bundle, refused: list[str]) -> Json:
     -------
     dict
         `purchases` and `spend`, each with its `status` (`refused`, with the reason, where there is
-        none), parameters with standard errors of their logarithms, and the largest slope left.
+        none), parameters with standard errors of their logarithms, and the largest slope left; of
+        subscriptions `ends`, the shifted beta-geometric.
     """
+    if isinstance(bundle.timing, SpellTiming):
+        return {"ends": _ends(bundle.timing.sbg)}
     why = next((n for n in refused if n.startswith("Value is declined")), None)
     found: Json = {}
     for name, model, parameters in (
@@ -188,3 +192,15 @@ def fitted(bundle: Bundle, refused: list[str]) -> Json:
             "warnings": list(model.warnings),
         }
     return found
+
+
+def _ends(sbg: ShiftedBetaGeometric) -> Json:
+    known = sbg.log_covariance is not None
+    spread = np.sqrt(np.diag(np.array(sbg.log_covariance))) if known else np.zeros(2)
+    return {
+        "status": "converged" if known else "boundary",
+        "parameters": {
+            k: {"value": getattr(sbg, k), "log_error": float(error)}
+            for k, error in zip(("alpha", "beta"), spread, strict=True)
+        },
+    }

@@ -139,3 +139,12 @@ def test_spend_of_few_customers_ends_in_a_known_state_too():
         assert 0 < spend.prior_mean < np.inf
         assert spend.q > 1
         assert spend.status != "converged" or spend.gradient <= optimum.FLAT
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nobody_is_said_to_leave_alike_where_hardly_anybody_leaves(family):
+    """The edge where nobody leaves has a small shape beside a large one: one sentence is true."""
+    top = optimum.Optimum(np.array([0.4, 40.0, 1e-3, 1e3]), -1.0, 0.0, np.zeros((4, 4)))
+    (told,) = edges.purchases_at_the_edge(family, top)
+    assert "hardly anybody ever leaves" in told
+    assert "alike" not in told

@@ -216,3 +216,17 @@ def test_a_large_log_is_fitted_on_some_of_it_and_nobody_returning_is_refused():
             pd.DataFrame({"frequency": [0.0] * 3, "recency": 0.0, "T": [1.0, 5.0, 9.0]}),
             "pareto_nbd",
         )
+
+
+def test_hardly_anybody_dies_without_an_overflow():
+    """A shape at the edge, as small samples give: lives beyond what a float holds."""
+    rng = np.random.default_rng(0)
+    for s, beta in ((1e-3, 9_000.0), (1e-3, 1e8), (0.06, 1e-7)):
+        m = model(0.37, 43.7, s, beta)
+        law = m.counting(2.0, (100.0, 400.0), 3650.0).law(np.array([100.0, 400.0]))
+        assert law.sum(axis=1) == pytest.approx(1.0)
+        x, T = np.full(20_000, 2.0), np.full(20_000, 100.0)
+        drawn = m.bought(x, T, 365.0, rng)
+        assert drawn.mean() == pytest.approx(
+            m.bought_by(x[:1], T[:1], np.array([[365.0]]))[0, 0], rel=0.03
+        )

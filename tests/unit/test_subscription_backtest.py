@@ -202,6 +202,17 @@ class TestKnownWorld:
         assert b["value"]["actual"] == pytest.approx(2 * a["value"]["actual"], rel=0.01)
         assert b["value"]["expected"] == pytest.approx(a["value"]["expected"], rel=1e-6)
 
+    def test_who_pays_nothing_and_brought_nothing_was_foreseen(self, judged, world):
+        """A free plan is worth 0 for certain: its customers count as inside, and move nothing."""
+        rng = np.random.default_rng(1)
+        free = judged(world.assign(mrr=np.where(rng.random(len(world)) < 0.5, 0.0, world["mrr"])))
+        covered = free.figures["holdout"]["coverage"]["value"]
+        assert covered["value"] == pytest.approx(0.9, abs=0.03)
+        assert covered["inside"] > 0.9
+        nobody_pays = judged(world.assign(mrr=0.0)).figures["holdout"]
+        assert nobody_pays["coverage"]["value"]["inside"] == 1.0
+        assert nobody_pays["bias"]["value"] is None
+
     def test_without_a_price_it_is_declined(self, judged, world):
         done = judged(world.drop(columns="mrr"), columns=())
         assert "map `mrr`" in done.figures["why"]

@@ -253,7 +253,9 @@ class TestJudged:
         model = judged.figures["model"]["value"]
         assert model["mae"]["value"] == pytest.approx(abs(said - late["value"]).mean())
         assert model["bias"]["value"] == pytest.approx(said.sum() / late["value"].sum() - 1)
-        assert set(judged.figures) >= {"model", *FAMILIES, "past_rate", "always_zero"}
+        others = set(FAMILIES) - {judged.family}  # without a chance the family is the model itself
+        assert judged.name == judged.family
+        assert set(judged.figures) >= {"model", *others, "past_rate", "always_zero"}
         total = judged.spread["total"]["value"]
         assert total["expected"] == pytest.approx(said.sum())
         assert total["actual"] == pytest.approx(late["value"].sum())
@@ -267,15 +269,16 @@ class TestJudged:
     def test_the_chance_of_leaving_is_in_the_model_and_the_family_stands_beside(self, rows, judged):
         sure = judge(rows.assign(**{CHANCE: 0.999}), daily_of(), config(), DAYS)
         assert sure.family == judged.family  # chosen by the families alone
-        plain, given = (f.figures[judged.family]["value"]["bias"]["value"] for f in (judged, sure))
-        assert given == plain
+        assert sure.name == f"{judged.family}_and_churn"
+        plain = judged.figures["model"]["value"]["bias"]["value"]
+        assert sure.figures[judged.family]["value"]["bias"]["value"] == plain
         assert sure.figures["model"]["value"]["bias"]["value"] < plain
         assert all(a > b for a, b in zip(sure.errors, judged.errors, strict=True))
 
     def test_trees_set_the_level_where_they_were_chosen(self, rows):
         named = config(clv={"family": "lightgbm"})
         right = rows.assign(trees_purchases=rows["purchase_days"], trees_value=rows["value"])
-        found = judge(right, daily_of(), named, DAYS)
+        found = judge(right.assign(**{CHANCE: 0.5}), daily_of(), named, DAYS)
         assert (found.family, found.timing_family) == ("lightgbm", "mbg_nbd")
         assert found.figures["model"]["value"]["mae"]["value"] == 0
         assert found.figures["mbg_nbd_and_churn"]["value"]["mae"]["value"] > 0

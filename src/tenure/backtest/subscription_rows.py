@@ -118,6 +118,7 @@ def _held(months: Contracts, p: Array, mean: Array, people: pd.DataFrame) -> dic
     low, high = months.interval(p, mean)
     slack = _STAYED / MONTH_DAYS
     price, value = (people[c].to_numpy(dtype=np.float64) for c in ("price", "value"))
+    free = (price <= 0) & (value <= 0)  # nothing was said, and nothing came
     for_free = np.where(value > 0, np.inf, 0.0)
     outcomes = {
         "months": people["months"].to_numpy(dtype=np.float64),
@@ -127,6 +128,9 @@ def _held(months: Contracts, p: Array, mean: Array, people: pd.DataFrame) -> dic
     for name, came in outcomes.items():
         found[f"{name}_below"], found[f"{name}_until"] = _reached(months, p, came)
         found[f"{name}_inside"] = (low - slack <= came) & (came <= high + slack)
+    found["value_below"] = np.where(free, 0.0, found["value_below"])
+    found["value_until"] = np.where(free, 1.0, found["value_until"])
+    found["value_inside"] = np.where(free, True, found["value_inside"])
     return found
 
 

@@ -68,7 +68,7 @@ def _figures(
     return [
         weights @ np.abs(error) / n,
         np.sqrt(weights @ error**2 / n),
-        missed / sold if sold != 0 else np.nan,
+        missed / sold if sold > 0 else np.nan,
         missed,
         _correlation(by_actual.ranks(weights), by_predicted.ranks(weights), weights),
         won / best if best > 0 else np.nan,
@@ -96,7 +96,8 @@ def measure(
         `mae` and `rmse` per customer; `bias` = predicted / actual total − 1; `bias_total` =
         predicted − actual total; `spearman`, 0 if all predictions are equal; `gini`, the area won
         by ranking on predictions as a share of the area that the actual order wins. None where
-        the outcomes leave a figure undefined (nobody bought: no relative bias, no Gini).
+        the outcomes leave a figure undefined (nothing came, or less: no relative bias; nobody
+        bought: no Gini).
 
     Raises
     ------

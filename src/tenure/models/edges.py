@@ -60,7 +60,7 @@ def purchases_at_the_edge(family: str, top: Optimum) -> list[str]:
             ("all customers buy at one rate", _most(r)),
             ("hardly anybody ever leaves for good, so nearly everybody counts as active",
              _least(leaves)),
-            ("all customers leave alike", _most(highest)),
+            ("all customers leave alike", _most(highest) and not _least(leaves)),
             ("nearly everybody leaves after the first purchases",
              family != "pareto_nbd" and _least(stays)),
         )
@@ -124,9 +124,10 @@ def spend_with_frequency(x: Array, m: Array) -> tuple[float, float, list[str]]:
     rho, p_value = (float(v) for v in spearmanr(x, m))
     if abs(rho) < CORRELATED or p_value > SURE:
         return rho, p_value, []
+    chance = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
     note = (
-        f"Spend per purchase goes with frequency (rank correlation {rho:+.2f}, p = {p_value:.2g}), "
-        "which Gamma-Gamma takes to be independent: values of frequent buyers are off."
+        f"Spend per purchase goes with frequency (rank correlation {rho:+.2f}, {chance}), which "
+        "Gamma-Gamma takes to be independent: values of frequent buyers are off."
     )
     return rho, p_value, [note]
 
@@ -165,6 +166,7 @@ def guarded_spend(top: Optimum | None, m: Array) -> tuple[Array, Status, list[st
         return top.at, "boundary", [f"The Gamma-Gamma fit ran to the edge: {', '.join(found)}."]
     note = (
         f"Spend is so heavy-tailed that Gamma-Gamma finds no usable mean (q = {q:.2f}); "
-        "q was set so that the mean of a new customer is the observed one."
+        "q was set so that the mean of a new customer is the observed one. A few large purchases "
+        "decide every total: check them, and plan with ranges."
     )
     return np.array([p, 1 + p * v, v]), "fallback", [note]

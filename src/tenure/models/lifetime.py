@@ -101,9 +101,9 @@ class Lifetime:
     def bought(self, x: Array, T: Array, days: float, rng: np.random.Generator) -> Array:
         """Draw a rate, a life and what is bought until it ends."""
         rate = rng.gamma(self.r + x) / (self.alpha + T)
-        with np.errstate(divide="ignore"):  # a rate of dying that rounds to 0: forever
+        with np.errstate(divide="ignore", over="ignore"):  # a rate of dying near 0: forever
             life = (self.beta + T) / rng.gamma(self.s, size=len(x))
-        life = life * rng.standard_exponential(len(x))
+            life = life * rng.standard_exponential(len(x))
         drawn: Array = rng.poisson(rate * np.minimum(life, days)).astype(np.float64)
         return drawn
 
@@ -203,7 +203,7 @@ class LifetimeCounts:
         span = np.log1p((end - start) / self._least)
         fine = 5 * np.sqrt(span * (1 + span) * self._shape)
         points, weights = _nodes(_NODES * (1 + int(fine / _NODES)))
-        length = np.minimum(end - start, base * np.expm1(min(_NOTHING / s, 700.0)))
+        length = np.minimum(end - start, base * np.expm1(min(_NOTHING / s, 600.0)))
         half = np.log1p(length / least) / 2
         w = half[:, None] * (1 + points)
         u = least[:, None] * np.expm1(w)

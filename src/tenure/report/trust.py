@@ -8,6 +8,7 @@ from tenure.config import Config
 from tenure.evaluation.gate import CALIBRATION_TARGET
 from tenure.models.churn import ROSTERS
 from tenure.report import words, writing
+from tenure.report.cautions import trusted
 from tenure.report.valued import lasted, naive
 
 __all__ = ["came_true", "judged", "trust"]
@@ -185,15 +186,18 @@ def _value_held(clv: Json, config: Config) -> Json | None:
         return None
     bias = {k: writing.finite(hold["bias"][k]) for k in ("value", "lower", "upper")}
     guess, zero = naive(clv) or ("", None)
+    total = hold.get("total", {}).get("value", {})
     return {
         "days": writing.count(hold["horizon_days"], "day"),
         "origin": writing.day(hold["origin"]),
-        "off": _more_or_less(bias["value"]),
+        "off": None if bias["value"] is None else _more_or_less(bias["value"]),
+        "totals": [writing.money(total.get(k), config.currency) for k in ("expected", "actual")],
         "range": f"{_more_or_less(bias['lower'])} to {_more_or_less(bias['upper'])}",
         "customer": writing.money(hold["mae"]["value"], config.currency, exact=True),
         "naive": guess,
         "zero": writing.money(zero, config.currency, exact=True),
         "rough": zero is not None and zero <= hold["mae"]["value"],
+        "use": trusted(hold),
         "inside": _nine_in_ten(hold.get("coverage")),
         "lasted": lasted(hold.get("coverage")),
     }

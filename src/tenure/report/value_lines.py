@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tenure.config import Config
+from tenure.report.cautions import use
 from tenure.report.text import estimate, table
 from tenure.report.totals import summed_up
 from tenure.report.valued import naive, spoken
@@ -45,8 +46,8 @@ def value_lines(metrics: dict[str, Any], scores: pd.DataFrame, config: Config) -
     guess, error = naive(clv) or ("", None)
     if error is not None and hold["mae"]["value"] >= error:
         lines.append(
-            f"  {guess[:1].upper()}{guess[1:]} has the smaller mean error for one customer. Use "
-            "the totals and the ranking."
+            f"  {guess[:1].upper()}{guess[1:]} has the smaller mean error for one customer. "
+            f"{use(hold)}"
         )
     everybody, risk = summed_up(clv), f"{scores['value_at_risk'].sum():,.0f}"
     if everybody is not None and (ends := clv["totals"]["value_at_risk"]):
