@@ -203,7 +203,7 @@ class LifetimeCounts:
         span = np.log1p((end - start) / self._least)
         fine = 5 * np.sqrt(span * (1 + span) * self._shape)
         points, weights = _nodes(_NODES * (1 + int(fine / _NODES)))
-        length = np.minimum(end - start, base * np.expm1(min(_NOTHING / s, 700.0)))
+        length = np.minimum(end - start, base * np.expm1(min(_NOTHING / s, 600.0)))
         half = np.log1p(length / least) / 2
         w = half[:, None] * (1 + points)
         u = least[:, None] * np.expm1(w)
