@@ -210,6 +210,8 @@ def test_nobody_bought_twice():
         fit_purchases(once, "bg_nbd")
     with pytest.raises(DataError, match="no repeat purchases of positive value"):
         fit_spend([0, 1], [np.nan, -4.0])
+    with pytest.raises(DataError, match="no repeat purchases: spend per purchase .* longer"):
+        fit_spend([0, 0], [np.nan, np.nan])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

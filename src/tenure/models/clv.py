@@ -290,9 +290,13 @@ def fit_spend(frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> SpendM
     order = np.lexsort((m[used], x[used]))
     x, m = x[used][order], m[used][order]
     if not len(x):
+        came_again = bool((np.asarray(frequency, dtype=np.float64) > 0).any())
         raise DataError(
             "clv: no repeat purchases of positive value: spend per purchase cannot be learnt. "
             "Check the sign of `amount`: purchases are positive, refunds negative."
+            if came_again
+            else "clv: no repeat purchases: spend per purchase cannot be learnt. Take a longer "
+            "history."
         )
     mean = float(m.mean())
     rho, p_value, notes = edges.spend_with_frequency(x, m)

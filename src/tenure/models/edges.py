@@ -127,7 +127,7 @@ def spend_with_frequency(x: Array, m: Array) -> tuple[float, float, list[str]]:
     chance = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
     note = (
         f"Spend per purchase goes with frequency (rank correlation {rho:+.2f}, {chance}), which "
-        " Gamma-Gamma takes to be independent: values of frequent buyers are off."
+        "Gamma-Gamma takes to be independent: values of frequent buyers are off."
     )
     return rho, p_value, [note]
 
