@@ -300,7 +300,8 @@ def fit_spend(frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> SpendM
         )
     mean = float(m.mean())
     rho, p_value, notes = edges.spend_with_frequency(x, m)
-    in_means = np.round(m / mean, 12)  # so that the rounding of a currency cannot move a fit
+    # nine digits, so that the rounding of a currency cannot move a fit; small amounts keep theirs
+    in_means = np.exp(np.round(np.log(m / mean), 9))
     top = None if np.ptp(in_means) <= 1e-9 else _spend_top(x, in_means)
     parameters, status, more = edges.guarded_spend(top, in_means)
     p, q, v = (parameters * [1, 1, mean]).tolist()
