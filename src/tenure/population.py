@@ -136,7 +136,7 @@ def _dated(sources: Sources, config: Config) -> Population:
         valued = cutoffs.complete_for(sorted({*days, *origins}), until, value_days)
         after = labels.outcomes(sources.tables, valued, zone, gap_days=0, horizon_days=value_days)
     people, rows, treated = labels.labelled(sources.tables, matrix, days, zone, churn)
-    again = _came_again(matrix, until) if churn.kind == "inactivity" else ""
+    again = _came_again(matrix, until) if churn.kind == "inactivity" else _who_could(matrix, days)
     check_classes(rows["churned"], "over all cutoffs", churn.kind, again)
     timed = sorted({*days, *origins}) if is_valued else [*days, until]
     timing, notes = _timing(matrix, timed, sources, config)
@@ -156,6 +156,19 @@ def _came_again(matrix: pd.DataFrame, until: dt.date) -> str:
     """Count who ever bought again: where few do, silence says nothing."""
     today = matrix.loc[matrix["cutoff"] == pd.Timestamp(until), "frequency"]
     return f"{int((today > 0).sum()):,} of {len(today):,} customers bought on a second day."
+
+
+def _who_could(matrix: pd.DataFrame, days: Sequence[dt.date]) -> str:
+    """Count who may leave at the newest cutoff, where trials or notices leave hardly anybody."""
+    newest = matrix.loc[matrix["cutoff"] == pd.Timestamp(days[-1]), "status"]
+    stand = newest.value_counts()
+    trial, notice, scored = (int(stand.get(k, 0)) for k in ("trial", "notice", "scored"))
+    if trial + notice <= scored:
+        return ""
+    return (
+        f"At {days[-1]} {scored:,} subscribers could leave: {trial:,} are within a trial "
+        f"(trial_ends_at lies ahead) and {notice:,} gave notice."
+    )
 
 
 def _reached(treated: int, rows: int, config: Config) -> list[str]:
@@ -191,7 +204,7 @@ def _timing(
                 models[day] = fit_purchases(seen, "mbg_nbd")
         except DataError as fault:
             models[day] = None
-            refused.append(str(fault))
+            refused.append(f"At {day}: {str(fault).removeprefix('clv: ')}")
     return models, tuple(dict.fromkeys(refused))
 
 

@@ -65,17 +65,17 @@ def test_a_total_outside_its_range_is_no_reason_to_use_totals(clv):
 
 def test_further_than_the_log_goes_back(clv):
     held = clv["holdout"]["horizon_days"]
-    assert told(clv, horizon_days=4 * held) == []
-    (one,) = told(clv, horizon_days=4 * held + 1)
-    assert f"{4 * held + 1:,} days ahead" in one
-    assert f"against {held:,} days only" in one
+    assert told(clv, horizon_days=4 * held + 3) == []  # within a log of four such horizons
+    (one,) = told(clv, horizon_days=4 * held + 4)
+    assert f"{4 * held + 4:,} days ahead" in one
+    assert f"against what came in {held:,} days only" in one
 
 
 def test_costs_that_eat_everything_are_named(clv):
     assert told(clv, values=(0.0, 5.0)) == []  # nothing to come of one: no fault of the config
     (one,) = told(clv, values=(0.0, 5.0), cost_to_serve=1000)
     assert one.startswith("1 of 2 customers are worth 0: serving them costs as much as they bring")
-    assert "is 1,000 a purchase day" in one
+    assert "(clv.cost_to_serve 1,000 a purchase day, clv.margin 1)" in one
     (one,) = told(clv, values=(0.0, 0.0), kind="subscription")
     assert "2 of 2 customers are worth 0: their price is 0" in one
 
@@ -94,6 +94,8 @@ def test_one_thing_is_said_once_with_the_newest_figures():
     )
     other = "goes with frequency (rank correlation -0.89, p < 0.001)"
     assert said_once([old, "plain", other, new]) == ["plain", other, new]
+    declined = ["clv: nobody paid.", "Value is declined: clv: nobody paid."]
+    assert said_once(declined) == declined[1:]
 
 
 def test_no_relative_bias_where_less_than_nothing_came():

@@ -210,6 +210,8 @@ def test_nobody_bought_twice():
         fit_purchases(once, "bg_nbd")
     with pytest.raises(DataError, match="no repeat purchases of positive value"):
         fit_spend([0, 1], [np.nan, -4.0])
+    with pytest.raises(DataError, match=r"no repeat purchases: spend per purchase .* longer"):
+        fit_spend([0, 0], [np.nan, np.nan])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -269,6 +271,28 @@ def test_gamma_gamma_recovers_and_scales_with_the_currency():
     scaled = spend_per_purchase(millions, x, m * 1e6) / 1e6
     np.testing.assert_allclose(scaled, spend_per_purchase(s, x, m), rtol=1e-9)
     assert millions.log_likelihood == pytest.approx(s.log_likelihood - len(x) * np.log(1e6))
+
+
+@pytest.mark.parametrize("seed", [14, 144])
+def test_the_rounding_of_a_currency_never_moves_a_fit(seed):
+    """Samples where shares of the mean, kept to 12 places, once rounded to another digit."""
+    rng = np.random.default_rng(seed)
+    m = np.round(rng.gamma(6, 6 / rng.gamma(4, 1, 400), 400) * 10, 2)
+    x = rng.integers(1, 9, 400)
+    s = fit_spend(x, m)
+    for c in (100, 1e6):
+        there = fit_spend(x, m * c)
+        assert [there.p, there.q, there.v / c] == pytest.approx([s.p, s.q, s.v], rel=1e-12)
+
+
+def test_amounts_of_every_size_beside_each_other():
+    """The least amount that a table holds, and a million millions: no logarithm of 0."""
+    x, m = spends(50)
+    s = fit_spend(np.r_[x, 3, 2], np.r_[m, 1e12, 1e-4])
+    assert np.isfinite(s.log_likelihood)
+    worth = spend_per_purchase(s, [0, 3, 2], [np.nan, 1e12, 1e-4])
+    assert (worth > 0).all()
+    assert np.isfinite(worth).all()
 
 
 def test_spend_without_history_is_the_prior_mean_and_never_negative():

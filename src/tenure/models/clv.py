@@ -290,13 +290,18 @@ def fit_spend(frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> SpendM
     order = np.lexsort((m[used], x[used]))
     x, m = x[used][order], m[used][order]
     if not len(x):
+        came_again = bool((np.asarray(frequency, dtype=np.float64) > 0).any())
         raise DataError(
             "clv: no repeat purchases of positive value: spend per purchase cannot be learnt. "
             "Check the sign of `amount`: purchases are positive, refunds negative."
+            if came_again
+            else "clv: no repeat purchases: spend per purchase cannot be learnt. Take a longer "
+            "history."
         )
     mean = float(m.mean())
     rho, p_value, notes = edges.spend_with_frequency(x, m)
-    in_means = np.round(m / mean, 12)  # so that the rounding of a currency cannot move a fit
+    # nine digits, so that the rounding of a currency cannot move a fit; small amounts keep theirs
+    in_means = np.exp(np.round(np.log(m / mean), 9))
     top = None if np.ptp(in_means) <= 1e-9 else _spend_top(x, in_means)
     parameters, status, more = edges.guarded_spend(top, in_means)
     p, q, v = (parameters * [1, 1, mean]).tolist()

@@ -16,7 +16,7 @@ __all__ = ["cautions", "said_once", "trusted", "use"]
 Json = dict[str, Any]
 
 FAR = 4
-"""Times the validation horizon, which is a quarter of the log, from which a value looks far."""
+"""Times the validation horizon, a quarter of the log at most, from which a value looks far."""
 
 
 def use(hold: Json) -> str:
@@ -62,16 +62,16 @@ def cautions(clv: Json, scores: pd.DataFrame, config: Config) -> list[str]:
     config : Config
     """
     hold, spend = clv["holdout"], clv.get("fits", {}).get("spend", {})
-    said = [*_served(clv, scores, config)]
+    said = [*_served(scores, config)]
     if "mae" in hold:
-        said += [*_given_back(hold, config), *_no_order(hold), *_far(hold, config)]
+        said += [*_given_back(hold, config), *_no_order(hold), *_far(clv, config)]
     if spend.get("warnings"):
         said += _instead(clv, hold, config)
     return said
 
 
 def said_once(sentences: Iterable[str]) -> list[str]:
-    """Keep the last of sentences that differ by their figures only.
+    """Keep the last of sentences that differ by their figures only, and none that another holds.
 
     The models are fitted for the holdout and again for today, and often warn of the same thing.
 
@@ -85,7 +85,8 @@ def said_once(sentences: Iterable[str]) -> list[str]:
         gist = re.sub(r"\d[\d.,]*(e[+-]?\d+)?", "#", one)
         found.pop(gist, None)
         found[gist] = one
-    return list(found.values())
+    kept = list(found.values())
+    return [one for one in kept if not any(one in other and one != other for other in kept)]
 
 
 def _total(hold: Json) -> Json:
@@ -114,6 +115,8 @@ def _given_back(hold: Json, config: Config) -> list[str]:
     )
     days = f"In the {hold['horizon_days']} days after {hold['origin']}"
     if total["actual"] == 0:
+        if not total["expected"]:
+            return []  # as said: nobody is worth anything
         return [
             f"{days} nothing came of any customer, where {expected} was expected: no value could "
             "be checked. Check prices and amounts."
@@ -135,19 +138,20 @@ def _no_order(hold: Json) -> list[str]:
     ]
 
 
-def _far(hold: Json, config: Config) -> list[str]:
-    """Say so where values reach beyond anything the log could show."""
-    asked, held = config.clv.horizon_days, hold["horizon_days"]
-    if asked <= FAR * held:
+def _far(clv: Json, config: Config) -> list[str]:
+    """Say so where values reach far beyond what could be checked."""
+    longest = clv["longer"] if clv.get("longer") else clv
+    asked, held = config.clv.horizon_days, longest["holdout"]["horizon_days"]
+    if asked < FAR * (held + 1):
         return []
     return [
-        f"Values look {asked:,} days ahead, further than the log goes back, and could be held "
-        f"against {held:,} days only: beyond, they rest on the models' laws alone, and ranges do "
-        "not tell how wrong those may be. For plans, lower clv.horizon_days."
+        f"Values look {asked:,} days ahead, and could be held against what came in {held:,} days "
+        "only: beyond, they rest on the models' laws alone, and ranges do not tell how wrong those "
+        "may be. For plans, lower clv.horizon_days."
     ]
 
 
-def _served(clv: Json, scores: pd.DataFrame, config: Config) -> list[str]:
+def _served(scores: pd.DataFrame, config: Config) -> list[str]:
     """Count whose money the cost of serving eats up."""
     column = f"clv_{config.clv.horizon_days}d"
     valued = scores[column].dropna() if column in scores else pd.Series(dtype="float64")
@@ -158,8 +162,8 @@ def _served(clv: Json, scores: pd.DataFrame, config: Config) -> list[str]:
     if cost:
         each = "month" if config.churn.kind == "subscription" else "purchase day"
         return [
-            f"{who}: serving them costs as much as they bring or more (clv.cost_to_serve is "
-            f"{cost:,.10g} a {each}, at {clv['unit']}). Check both figures if that is not so."
+            f"{who}: serving them costs as much as they bring or more (clv.cost_to_serve "
+            f"{cost:,.10g} a {each}, clv.margin {config.clv.margin:g}). Check both if not so."
         ]
     why = "their price is 0" if config.churn.kind == "subscription" else "nothing is to come"
     return [f"{who}: {why}. Check that if it is not meant."] if nothing == len(valued) else []

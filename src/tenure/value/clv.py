@@ -111,7 +111,8 @@ def conditional_values(
 
     Posterior means of the discounted value over `horizon_days`, from the cutoff on, so that
     (1 − p0)·V_A + p0·V_0 is the value by BTYD alone on this grid, which has both ends of the label
-    window as edges. V_A ≥ V_0 ≥ 0 always: who buys sooner buys no less.
+    window as edges. Without a gap V_A ≥ V_0 ≥ 0: who buys sooner buys no less. With one, V_A may be
+    below V_0 where most leave after any purchase and the horizon ends before the window does.
 
     Parameters
     ----------
