@@ -93,7 +93,7 @@ def _groups(people: pd.DataFrame, ready: Population, config: Config) -> Groups:
     levels = segments(people, keys, ready.schema, config)
     named = {
         "all": np.full(len(people), "everybody", dtype=object),
-        "cohort": _cohort(people, ready),
+        "cohort": _cohort(people, ready, config.churn.kind),
         "status": people["status"].to_numpy(dtype=object),
         **levels,
     }
@@ -104,9 +104,10 @@ def _groups(people: pd.DataFrame, ready: Population, config: Config) -> Groups:
     return found
 
 
-def _cohort(people: pd.DataFrame, ready: Population) -> np.ndarray:
+def _cohort(people: pd.DataFrame, ready: Population, kind: str) -> np.ndarray:
     """Name the year, quarter or month of the first purchase or start, by the log's length."""
-    since, last = (AGE, 0) if AGE in people else ("T", 1)  # T counts to the day before the cutoff
+    # T counts to the day before the cutoff
+    since, last = (AGE, 0) if kind == "subscription" else ("T", 1)
     age = pd.to_timedelta(people[since].fillna(0) + last, unit="D")
     assert ready.as_of is not None
     assert ready.first_day is not None

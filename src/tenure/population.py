@@ -87,8 +87,9 @@ class Population:
     def features(self) -> Features:
         """What models of value may learn from."""
         return Features(
-            self.matrix, self.schema, self.timings, self.after, self.value_days, self.rows, self.X
-        )
+            self.matrix, self.schema, self.timings, self.after, self.value_days, self.rows, self.X,
+            self.days[0],
+        )  # fmt: skip
 
     @property
     def today(self) -> pd.DataFrame:

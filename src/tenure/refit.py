@@ -69,7 +69,10 @@ def refit(
     if value is not None:
         timing, purchases, spend, notes = _value_models(ready.today, value)
         if value.family not in FAMILIES and spend is not None and ready.as_of is not None:
-            trees = two_part(ready.as_of, ready.features, config)
+            try:
+                trees = two_part(ready.as_of, ready.features, config)
+            except DataError as fault:
+                notes.append(f"Values are the purchase model's, not the two-part model's: {fault}")
     names = dict.fromkeys((churn.selected, "lightgbm"))
     with ThreadPoolExecutor(2) as pool:  # both are single-threaded, and the longest steps left
         moves = pool.submit(_shifts, ready, churn, config, names)

@@ -84,7 +84,7 @@ def load(folder: Path) -> Bundle:
     """
     _verify(folder)
     churn = _give_boosters(_read(folder / "churn.json"), folder)
-    values = _give_boosters(_read(folder / "clv.json"), folder)
+    values = _read(folder / "clv.json")
     about = _read(folder / "schema.json")
     try:
         return Bundle(
@@ -104,7 +104,7 @@ def load(folder: Path) -> Bundle:
             base_rate=about["base_rate"],
             trained_until=_day(about["trained_until"]),
             recipe=_maybe(Recipe, about.get("recipe")),
-            trees=_maybe(TwoPart, values.get("trees")),
+            trees=_maybe(TwoPart, _give_boosters(values.get("trees"), folder)),
         )
     except (KeyError, TypeError, ValueError) as fault:
         raise ModelError(

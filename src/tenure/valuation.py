@@ -24,6 +24,7 @@ from tenure.models.spells import ShiftedBetaGeometric, SpellTiming
 from tenure.outlook import totals
 from tenure.population import Population
 from tenure.sources import Sources
+from tenure.value.totals import missed
 
 __all__ = [
     "Held",
@@ -75,9 +76,7 @@ def held(
         total = kept.figures["holdout"].get("total", {"origins": []})
         past = [one["value"] for one in (*total["origins"], total) if "value" in one]
         errors = tuple(
-            float(np.log(one["actual"] / one["expected"]))
-            for one in past
-            if min(one["actual"], one["expected"]) > 0
+            e for one in past if (e := missed(one["actual"], one["expected"])) is not None
         )
         tables = {"value": numbered(kept.rows)} if len(kept.rows.columns) else {}
         return None, Held(kept.figures, errors, kept.notes, tables)
@@ -151,10 +150,14 @@ def told(
     config: Config,
 ) -> Json:
     """Return the `clv` part of `metrics.json`: what was held, how fits ended, what is expected."""
+    judged_over = found.figures["holdout"]["horizon_days"] or config.clv.horizon_days
+    # an error that wanders grows with the root of the time it has
+    further = float(np.sqrt(max(1.0, config.clv.horizon_days / judged_over)))
+    errors = tuple(further * e for e in found.errors)
     return {
         **found.figures,
         "fits": fitted(bundle, refused),
-        "totals": totals(scores, bundle, ready, found.errors, config),
+        "totals": totals(scores, bundle, ready, errors, config),
     }
 
 
@@ -186,7 +189,7 @@ def fitted(bundle: Bundle, refused: list[str]) -> Json:
             "log_likelihood": model.log_likelihood,
             "gradient": model.gradient,
             "parameters": {
-                k: {"value": getattr(model, k), "log_error": float(error)}
+                k: {"value": getattr(model, k), "log_error": float(error) or None}
                 for k, error in zip(parameters, spread, strict=True)
             },
             "warnings": list(model.warnings),
@@ -200,7 +203,7 @@ def _ends(sbg: ShiftedBetaGeometric) -> Json:
     return {
         "status": "converged" if known else "boundary",
         "parameters": {
-            k: {"value": getattr(sbg, k), "log_error": float(error)}
+            k: {"value": getattr(sbg, k), "log_error": float(error) or None}
             for k, error in zip(("alpha", "beta"), spread, strict=True)
         },
     }

@@ -53,6 +53,8 @@ class Features:
         The validation horizon.
     rows, X : DataFrame
         The labelled rows of the churn models, and their inputs.
+    planned : date
+        When it was decided what the columns are; before it nothing can be said by them.
     """
 
     matrix: pd.DataFrame
@@ -62,6 +64,7 @@ class Features:
     horizon_days: int
     rows: pd.DataFrame
     X: pd.DataFrame
+    planned: dt.date
 
     def inputs(self, people: pd.DataFrame, config: Config) -> pd.DataFrame:
         """Return the models' inputs for rows of the matrix, each by the timing of its day."""
@@ -95,6 +98,9 @@ def foresight(
     parts = []
     for day in days_of(rows):
         here = rows[at_days(rows, [day])]
+        if day < known.planned:
+            parts.append(here)
+            continue
         people = here[KEYS].merge(known.matrix, on=KEYS, how="left")
         X = known.inputs(people, config)
         here = here.assign(**{CHANCE: _chance(day, people, X, known, config)})

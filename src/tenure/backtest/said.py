@@ -73,7 +73,10 @@ class Said:
         return predict(self.purchases, self.spend, self.rows, self.horizon_days)
 
     def combined(self) -> Array:
-        """Value as scores give it: with the calibrated chance of leaving where there is one."""
+        """Value with the calibrated chance of leaving where there is one, as scores give it.
+
+        But for the shift between cutoffs, which is not expected here.
+        """
         value = self.raw()[1].copy()
         known = np.isfinite(self.leaving.p)
         if self.trees or not known.any():

@@ -30,8 +30,9 @@ FAMILY = FAMILIES[0]
 
 
 def value_unit(clv: ClvConfig) -> str:
-    """Say what a value is: revenue, or the margin on it."""
-    return "revenue" if clv.margin == 1.0 else f"margin at {clv.margin:.0%}"
+    """Say what a value is: revenue, or the margin on it, and whether serving is paid from it."""
+    kept = "revenue" if clv.margin == 1.0 else f"margin at {clv.margin:.0%}"
+    return f"{kept} less the cost to serve" if clv.cost_to_serve else kept
 
 
 def at_stake(

@@ -31,6 +31,7 @@ from tenure.errors import DataError
 from tenure.evaluation.clv import baselines, holdout
 from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
 from tenure.models.futures import HISTORY
+from tenure.value.totals import missed
 
 __all__ = ["KEYS", "OUTCOME", "RFM", "ValueBacktest", "judge", "origins", "past", "validation_days"]
 
@@ -176,7 +177,7 @@ def judge(
     model, name = (chosen.raw()[0], chosen.combined()), family
     beside = replace(chosen, trees=False)
     if not np.isfinite(beside.leaving.p).any() or chosen.trees:
-        said.pop(family)  # it is the model itself
+        said.pop(family, None)  # it is the model itself
     if np.isfinite(beside.leaving.p).any():
         if chosen.trees:
             said[f"{timing}{COMBINED}"] = beside.raw()[0], beside.combined()
@@ -184,7 +185,7 @@ def judge(
             name = f"{family}{COMBINED}"
     seed, origin = config.model.seed, late["cutoff"].iloc[0].date()
     errors = [_missed(one, family, config, horizon_days) for one in at[:-1]]
-    errors.append(_log_ratio(float(late["value"].sum()), float(model[1].sum())))
+    errors.append(missed(float(late["value"].sum()), float(model[1].sum())))
     return replace(
         found,
         name=name,
@@ -247,7 +248,10 @@ def _choose(early: pd.DataFrame, config: Config, days: int) -> tuple[str, str, t
 
 
 def _missed(rows: pd.DataFrame, family: str, config: Config, days: int) -> float | None:
-    """Log of actual over expected total value at an origin; None where nothing could be said."""
+    """Log of actual over expected total value at an origin; None where nothing could be said.
+
+    Where the two-part model was chosen but could not be trained yet, the default family speaks.
+    """
     timing = family if family in FAMILIES else FAMILIES[0]
     trees = family == LIGHTGBM and bool(rows[TREES[1]].notna().all())
     try:
@@ -256,8 +260,4 @@ def _missed(rows: pd.DataFrame, family: str, config: Config, days: int) -> float
     except DataError:
         return None
     said = Said(rows, model, spend, trees, config, days).combined()
-    return _log_ratio(float(rows["value"].sum()), float(said.sum()))
-
-
-def _log_ratio(actual: float, expected: float) -> float | None:
-    return float(np.log(actual / expected)) if min(actual, expected) > 0 else None
+    return missed(float(rows["value"].sum()), float(said.sum()))

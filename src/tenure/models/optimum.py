@@ -139,7 +139,8 @@ def climb(value: Value, start: Array, n: float, within: Within) -> Optimum:
         move = directions @ (along / size)
         move *= min(1.0, _LARGEST_MOVE / max(float(np.abs(move).max(initial=0)), 1e-300))
         noise = 1e-14 * abs(best)  # the last moves lead up by less than a sum's rounding
-        while (reached := value(there := within(np.exp(at + move)))) < best - noise:
+        # written so that a likelihood that is not a number counts as downhill
+        while not (reached := value(there := within(np.exp(at + move)))) >= best - noise:
             if np.abs(move).max() < 1e-9:
                 return Optimum(np.exp(at), best, float(np.abs(slopes).max()) / n, covariance(info))
             move = move / 2
@@ -193,6 +194,7 @@ def find(
     begins, held = list(starts), None
     for penalty in (0.0, *_PENALTIES):
         ends = [within(p) for s in begins if (p := search(s, penalty)) is not None]
+        ends = [p for p in ends if np.isfinite(value(p))]
         if not ends and penalty:
             continue
         best = max(ends, key=value, default=within(moments))

@@ -2,7 +2,7 @@
 
 Boosted trees on the point-in-time features, in two parts: the chance of buying within a horizon,
 and purchases and money given that one buys; the product is the expected value. It knows nothing of
-later than its horizon and has no law of its own: `scaled` lends it those of the purchase models.
+later than its horizon and has no law of its own: `value.buyers` lends it that of a purchase model.
 
 References
 ----------

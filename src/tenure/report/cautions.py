@@ -176,7 +176,7 @@ def _instead(clv: Json, hold: Json, config: Config) -> list[str]:
             "What customers are worth is set by the two-part model (lightgbm), not by Gamma-Gamma; "
             f"of that come the ranges, and how values go on after {hold['horizon_days']} days."
         ]
-    if config.clv.family != "auto":
+    if config.clv.family not in ("auto", "lightgbm"):
         return [
             "clv.family names the family; `auto` would also try the two-part model, which does not "
             "take spend to follow Gamma-Gamma."

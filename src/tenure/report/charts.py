@@ -49,7 +49,9 @@ def charts(clv: Json, currency: str | None) -> dict[str, list[Json]]:
         ax = plots.decile_calibration(hold["deciles"], unit=unit, **about)
         everybody.append(_chart(ax, "chart-tenths", _tenths(hold["deciles"], currency)))
     if tracked := hold.get("tracking"):
-        total = hold.get("total", {}).get("purchases")
+        # the curve is the purchase model's; another family's range does not belong to it
+        is_its_own = clv.get("timing_family", clv["family"]) == clv["family"]
+        total = hold.get("total", {}).get("purchases") if is_its_own else None
         ax = plots.tracking(tracked, cumulative=True, total=total)
         everybody.append(_chart(ax, "chart-total", _so_far(tracked, total)))
         everybody.append(_chart(plots.tracking(tracked), "chart-weeks", _weeks(tracked)))

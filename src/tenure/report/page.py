@@ -143,6 +143,8 @@ def _value(metrics: Json, scored: pd.DataFrame, config: Config) -> Json:
     kind = "revenue"
     if config.clv.margin != 1.0:
         kind = f"margin, at {writing.percent(config.clv.margin)} of revenue"
+    if config.clv.cost_to_serve:
+        kind += ", less the cost to serve"
     declined = bool(len(scored)) and scored["value_at_risk"].isna().all()
     return {
         "kind": kind,

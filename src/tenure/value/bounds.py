@@ -27,8 +27,8 @@ def interval(
     """Bounds between which a customer's realised value falls with 90 % probability.
 
     The 5 % and 95 % points of the law of the money spent within the horizon, in each customer's
-    proportion of mean value to mean money, which brings discount and margin in: a customer's
-    purchases are discounted alike, and the law has the mean that is reported. Widened to contain
+    proportion of mean value to mean money, which brings discount, margin and, roughly, costs in:
+    a customer's purchases are discounted alike, and the law has the mean that is reported. Widened to contain
     it: where one customer in thirty buys, 95 in 100 bring nothing.
 
     Parameters

@@ -19,8 +19,9 @@ from tenure.models.futures import HISTORY, lives
 from tenure.models.purchases import expected_purchases
 from tenure.models.spend import SpendModel, spend_per_purchase
 
-__all__ = ["LEAST_ORIGINS", "likely_totals", "said_total", "widened"]
+__all__ = ["LEAST_ORIGINS", "likely_totals", "missed", "said_total", "widened"]
 
+_LEAST_CAME = 0.01  # of what was expected
 _LIVES = 200_000  # customers whose futures are drawn
 _FEW = 500  # customers of a group, all of whom are drawn however many there are
 
@@ -119,6 +120,22 @@ def said_total(expected: float, futures: Array, errors: Sequence[float] = ()) ->
     low, high = (float(q) for q in np.quantile(futures, [0.05, 0.95]))
     lower, upper = widened(expected, min(low, expected), max(high, expected), errors)
     return {"expected": expected, "lower": lower, "upper": upper}
+
+
+def missed(actual: float, expected: float) -> float | None:
+    """Return log(actual / expected) of a past total; None where nothing was expected.
+
+    What came counts as at least 1 % of what was expected, so that the worst misses, where nothing
+    came or refunds ate it up, widen the most instead of being left out.
+
+    Examples
+    --------
+    >>> round(missed(110.0, 100.0), 4), round(missed(-5.0, 100.0), 4)
+    (0.0953, -4.6052)
+    """
+    if not expected > 0:
+        return None
+    return float(np.log(max(actual / expected, _LEAST_CAME)))
 
 
 def widened(
