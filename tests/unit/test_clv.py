@@ -289,6 +289,7 @@ def test_amounts_of_every_size_beside_each_other():
     """The least amount that a table holds, and a million millions: no logarithm of 0."""
     x, m = spends(50)
     s = fit_spend(np.r_[x, 3, 2], np.r_[m, 1e12, 1e-4])
+    assert s.status == "boundary"
     assert np.isfinite(s.log_likelihood)
     worth = spend_per_purchase(s, [0, 3, 2], [np.nan, 1e12, 1e-4])
     assert (worth > 0).all()

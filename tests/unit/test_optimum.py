@@ -148,3 +148,20 @@ def test_nobody_is_said_to_leave_alike_where_hardly_anybody_leaves(family):
     (told,) = edges.purchases_at_the_edge(family, top)
     assert "hardly anybody ever leaves" in told
     assert "alike" not in told
+
+
+@pytest.mark.parametrize("family", ["bg_nbd", "mbg_nbd"])
+def test_leaving_at_once_or_never_is_one_sentence(family):
+    top = optimum.Optimum(np.array([0.4, 40.0, 1e-3, 1e-3]), -1.0, 0.0, np.zeros((4, 4)))
+    (told,) = edges.purchases_at_the_edge(family, top)
+    assert told.endswith("some leave after their first purchases and the others never.")
+
+
+def test_an_end_that_is_not_flat_is_never_called_converged():
+    """A parameter that sets a scale may end at its edge too, where no shape did."""
+    top = optimum.Optimum(np.array([0.4, 1e-9, 0.5, 2.0]), -1.0, 0.3, np.zeros((4, 4)))
+    assert "read its values as rough" in edges.purchases_at_the_edge("mbg_nbd", top)[0]
+    spend = optimum.Optimum(np.array([0.07, 1.06, 1e-6]), -1.0, 0.9, np.zeros((3, 3)))
+    _, status, told = edges.guarded_spend(spend, np.array([1e-9, 1e3]))
+    assert status == "boundary"
+    assert "cannot be told" in told[0]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.stats import spearmanr
 
 from tenure.models.btyd import Array, Status
-from tenure.models.optimum import Optimum
+from tenure.models.optimum import FLAT, Optimum
 from tenure.models.spend import CORRELATED, SURE
 
 __all__ = [
@@ -53,16 +53,18 @@ def purchases_at_the_edge(family: str, top: Optimum) -> list[str]:
     """Say in words where a purchase model ran to the edge of sense; nothing where it did not."""
     r, _, leaves, stays = top.at
     highest = max(leaves, stays) if family != "pareto_nbd" else leaves
+    at_once = family != "pareto_nbd" and _least(stays)
     found = [
         words
         for words, is_so in (
             ("hardly anybody buys a second time, and who does buys again and again", _least(r)),
             ("all customers buy at one rate", _most(r)),
             ("hardly anybody ever leaves for good, so nearly everybody counts as active",
-             _least(leaves)),
+             _least(leaves) and not at_once),
             ("all customers leave alike", _most(highest) and not _least(leaves)),
-            ("nearly everybody leaves after the first purchases",
-             family != "pareto_nbd" and _least(stays)),
+            ("nearly everybody leaves after the first purchases", at_once and not _least(leaves)),
+            ("some leave after their first purchases and the others never",
+             at_once and _least(leaves)),
         )
         if is_so
     ]  # fmt: skip
@@ -73,6 +75,8 @@ def purchases_at_the_edge(family: str, top: Optimum) -> list[str]:
             f"The {family} fit has no plain optimum on these data and needed a penalty of "
             f"{top.penalty:g} to hold its parameters: read its values as rough."
         ]
+    if (top.gradient or 0.0) > FLAT:
+        return [f"The {family} fit stopped at the edge of sense: read its values as rough."]
     return []
 
 
@@ -161,6 +165,8 @@ def guarded_spend(top: Optimum | None, m: Array) -> tuple[Array, Status, list[st
             )
             if is_so
         ]
+        if not found and (top.gradient or 0.0) > FLAT:
+            found = ["amounts differ by so much that their scale cannot be told"]
         if not found:
             return top.at, "converged", []
         return top.at, "boundary", [f"The Gamma-Gamma fit ran to the edge: {', '.join(found)}."]
