@@ -28,8 +28,8 @@ def interval(
 
     The 5 % and 95 % points of the law of the money spent within the horizon, in each customer's
     proportion of mean value to mean money, which brings discount, margin and, roughly, costs in:
-    a customer's purchases are discounted alike, and the law has the mean that is reported. Widened to contain
-    it: where one customer in thirty buys, 95 in 100 bring nothing.
+    a customer's purchases are discounted alike, and the law has the mean that is reported. Widened
+    to contain it: where one customer in thirty buys, 95 in 100 bring nothing.
 
     Parameters
     ----------
