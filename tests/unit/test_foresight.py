@@ -62,7 +62,7 @@ def world(make_features):
     labelled = rows[["customer_id", "cutoff"]].assign(churned=left.astype(np.int8))
     return Features(
         matrix, schema, dict.fromkeys(days, timing), pd.concat(after, ignore_index=True),
-        DAYS, labelled, X,
+        DAYS, labelled, X, days[0],
     )  # fmt: skip
 
 
@@ -162,3 +162,11 @@ def test_what_cannot_be_learnt_is_missing_and_told_of_the_last_origin(world):
     assert "0 of" in note
     with pytest.raises(DataError, match="are complete before 2024-03-31"):
         two_part(dt.date(2024, 3, 31), world, config())
+
+
+def test_before_its_columns_were_planned_features_say_nothing(world):
+    late = dataclasses.replace(world, planned=ORIGINS[-1])
+    found, _ = foresight(asked_at(late, ORIGINS), late, config())
+    silent = found["cutoff"] < pd.Timestamp(ORIGINS[-1])
+    assert found.loc[silent, [CHANCE, *TREES]].isna().all(axis=None)
+    assert found.loc[~silent, TREES].notna().all(axis=None)

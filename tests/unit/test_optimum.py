@@ -165,3 +165,14 @@ def test_an_end_that_is_not_flat_is_never_called_converged():
     _, status, told = edges.guarded_spend(spend, np.array([1e-9, 1e3]))
     assert status == "boundary"
     assert "cannot be told" in told[0]
+
+
+def test_a_likelihood_that_is_no_number_is_never_taken():
+    def value(parameters):
+        return float("nan") if parameters[0] > 2 else float(np.log(parameters[0]))
+
+    top = optimum.climb(value, np.array([1.0]), 10, free)
+    assert 1 <= vars(top)["at"][0] <= 2
+    ends = iter([np.array([5.0]), np.array([1.5])])
+    found = optimum.find(lambda *_: next(ends, None), value, [np.ones(1)] * 2, np.ones(1), 10, free)
+    assert found is None or np.isfinite(found.value)

@@ -13,7 +13,7 @@ from tenure.models.clv import fit_purchases, fit_spend
 from tenure.models.purchases import expected_purchases
 from tenure.models.spend import SpendModel, spend_per_purchase
 from tenure.value import totals
-from tenure.value.totals import LEAST_ORIGINS, likely_totals, said_total, widened
+from tenure.value.totals import LEAST_ORIGINS, likely_totals, missed, said_total, widened
 
 COVARIANCE = tuple(map(tuple, (0.01 * np.eye(4)).tolist()))
 TIMING = PurchaseModel("mbg_nbd", 0.8, 25.0, 0.8, 2.4, 0.0, "converged", 400, (), None, COVARIANCE)
@@ -223,3 +223,10 @@ class TestThinned:
             assert found[1, k].mean() == pytest.approx(mean, rel=0.3)
             total = said_total(mean, found[1, k])
             assert total["lower"] < mean < total["upper"]
+
+
+def test_what_came_to_nothing_widens_the_most():
+    assert missed(0.0, 100.0) == missed(-50.0, 100.0) == pytest.approx(np.log(0.01))
+    assert missed(100.0, 0.0) is None
+    narrow, wide = (widened(100.0, 95.0, 105.0, [0.05, e, 0.05]) for e in (0.3, missed(0, 100)))
+    assert wide[0] < narrow[0] < 95

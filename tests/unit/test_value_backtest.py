@@ -203,7 +203,7 @@ class TestChoice:
     @pytest.mark.parametrize("asked", FAMILIES)
     def test_the_config_decides(self, early, asked):
         named = config(clv={"family": asked})
-        assert _choose(early, named, DAYS) == (asked, "The config names the family.", ())
+        assert _choose(early, named, DAYS) == (asked, f"{asked}: the config names the family.", ())
         assert _choose(early.iloc[:0], named, DAYS)[0] == asked
 
     def test_trees_that_were_asked_for_need_a_past(self, early):

@@ -219,7 +219,7 @@ def _choose(early: pd.DataFrame, config: Config, days: int) -> tuple[str, str, t
         why = f"{default}: the config names lightgbm, but the log is too short to train it."
         return default, why, ()
     if asked != "auto":
-        return asked, "The config names the family.", ()
+        return asked, f"{asked}: the config names the family.", ()
     if early.empty:
         return default, f"{default}: the log is too short to compare families.", ()
     actual, errors = early["value"].to_numpy(), {}

@@ -125,8 +125,7 @@ class _ParetoFitter(ParetoNBDFitter):  # type: ignore[misc]  # lifetimes has no 
             return np.inf  # the search has no limits of its own
         model = _pareto(parameters.tolist())
         found = float(btyd.log_likelihood(model, x, t_x, T) @ weights)
-        far = float(np.log(parameters) @ np.log(parameters))
-        return penalty * far * float(weights.sum()) - found
+        return penalty * float(np.square(np.log(parameters)).sum() * weights.sum()) - found
 
 
 def _pareto(parameters: list[float]) -> ParetoModel:

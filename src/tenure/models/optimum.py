@@ -34,6 +34,7 @@ _UNKNOWN = 1.0  # standard error of a logarithm above which a direction counts a
 _LARGEST_MOVE = 1.0  # of a logarithm in one step
 _NEWTON_STEPS = 30
 _FLOOR = 1e-6  # of the curvature per customer: flatter directions are not trusted with long steps
+_STEEPEST = 1e9  # stands for slopes beside a place that has no likelihood
 _EDGE = 1e-6  # of a parameter: closer to the edge of sense is at it
 _PENALTIES = (1e-6, 1e-4, 1e-2)
 
@@ -68,6 +69,11 @@ def _slopes(value: Value, centre: Array) -> Array:
     return np.array([value(np.exp(centre + u)) - value(np.exp(centre - u)) for u in steps]) / (
         2 * _STEP
     )
+
+
+def _steepest(slopes: Array) -> float:
+    """Return the largest slope; the steepest there is where it is no number."""
+    return float(np.nan_to_num(np.abs(slopes), nan=_STEEPEST, posinf=_STEEPEST).max())
 
 
 def information(value: Value, at: Array) -> Array:
@@ -133,6 +139,8 @@ def climb(value: Value, start: Array, n: float, within: Within) -> Optimum:
     at, best = np.log(start), value(start)
     for _ in range(_NEWTON_STEPS):
         slopes, info = _slopes(value, at), information(value, np.exp(at))
+        if not np.isfinite(slopes.sum() + info.sum()):  # beside a place that has no likelihood
+            return Optimum(np.exp(at), best, _STEEPEST, np.zeros_like(info))
         size, directions = np.linalg.eigh(info)
         size = np.maximum(np.abs(size), _FLOOR * n)
         along = directions.T @ slopes
@@ -142,15 +150,14 @@ def climb(value: Value, start: Array, n: float, within: Within) -> Optimum:
         # written so that a likelihood that is not a number counts as downhill
         while not (reached := value(there := within(np.exp(at + move)))) >= best - noise:
             if np.abs(move).max() < 1e-9:
-                return Optimum(np.exp(at), best, float(np.abs(slopes).max()) / n, covariance(info))
+                return Optimum(np.exp(at), best, _steepest(slopes) / n, covariance(info))
             move = move / 2
         is_inside = _same(there, np.exp(at + move))
         at, gained, best = np.log(there), reached - best, reached
         # hardly an error, and this move squared it; or the edge leads no further
         if along @ (along / size) < 1e-14 * n or not (is_inside or gained > 1e-10 * n):
             break
-    slope = float(np.abs(_slopes(value, at)).max()) / n
-    return Optimum(np.exp(at), best, slope, covariance(info))
+    return Optimum(np.exp(at), best, _steepest(_slopes(value, at)) / n, covariance(info))
 
 
 def _same(one: Array, other: Array) -> bool:
