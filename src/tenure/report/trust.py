@@ -11,7 +11,7 @@ from tenure.report import words, writing
 from tenure.report.cautions import trusted
 from tenure.report.valued import lasted, naive
 
-__all__ = ["came_true", "judged", "trust"]
+__all__ = ["COVERED", "came_true", "judged", "trust"]
 
 Json = dict[str, Any]
 

@@ -10,6 +10,7 @@ from tenure.config import Config
 from tenure.report.cautions import use
 from tenure.report.text import estimate, table
 from tenure.report.totals import summed_up
+from tenure.report.trust import COVERED
 from tenure.report.valued import naive, spoken
 
 __all__ = ["value_lines"]
@@ -81,10 +82,14 @@ def _worth(saved: pd.Series, config: Config, unit: str) -> str:
 
 def _spread(hold: dict[str, Any], unit: str) -> list[str]:
     """Say whether customers, and all of them together, came out within their intervals."""
-    covered, total = hold["coverage"]["value"], hold["total"]["value"]
+    covered, total, off = hold["coverage"]["value"], hold["total"]["value"], ""
+    if abs(covered["value"] - 0.9) > COVERED:
+        off = f": the intervals are TOO {'NARROW' if covered['value'] < 0.9 else 'WIDE'}"
+        if months := hold["coverage"].get("months"):
+            off += f" for prices that change; of the months paid {months['value']:.3f} fell inside"
     return [
         f"  90 % interval for one customer: {estimate(covered, 3)} of customers fell into it "
-        f"(.90 is right; randomised PIT, plain share {covered['inside']:.3f})",
+        f"(.90 is right; randomised PIT, plain share {covered['inside']:.3f})" + off,
         f"  total: {total['expected']:,.0f} [{total['lower']:,.0f}, {total['upper']:,.0f}] {unit} "
         f"expected ({hold['total']['scope']}), {total['actual']:,.0f} came: "
         f"{'inside' if total['inside'] else 'OUTSIDE the interval'}",
