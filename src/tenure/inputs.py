@@ -17,12 +17,12 @@ from tenure.models.candidate import BTYD, KAPLAN_MEIER, LARGEST_LOG_ODDS, SBG
 from tenure.models.families import AnyModel
 from tenure.models.purchases import expected_purchases, log_odds_no_purchase
 from tenure.models.spells import SpellTiming
+from tenure.value.subscribers import AGE
 
 __all__ = ["Timing", "described", "inputs", "timing_says"]
 
 Timing = AnyModel | SpellTiming
 
-AGE = "subscription_age_days"
 ALIVE, EXPECTED = "btyd_p_alive", "btyd_expected_purchases"
 
 ADDED: Mapping[str, tuple[Column, ...]] = {

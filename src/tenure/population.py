@@ -20,12 +20,11 @@ from tenure.features.matrix import build, plan_schema
 from tenure.features.schema import Schema
 from tenure.inputs import Timing, inputs
 from tenure.models.clv import fit_purchases
+from tenure.models.futures import RFM
 from tenure.models.spells import fit_spells
 from tenure.sources import Sources
 
-__all__ = ["RFM", "Population", "prepare"]
-
-RFM = ["frequency", "recency", "T"]
+__all__ = ["Population", "prepare"]
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ from tenure.models.candidate import Candidate
 from tenure.models.churn import fit_candidates
 from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
 from tenure.models.families import AnyModel
+from tenure.models.futures import RFM
 from tenure.models.recipe import recipe
 from tenure.models.shift import NO_SHIFT, Shift
 from tenure.models.spend import SpendModel
-from tenure.population import RFM, Population
+from tenure.population import Population
 
 __all__ = ["Refitted", "refit"]
 

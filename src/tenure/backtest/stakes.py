@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tenure.backtest.value import RFM
 from tenure.config import ClvConfig, Config
 from tenure.errors import DataError
 from tenure.inputs import Timing
 from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
+from tenure.models.futures import RFM
 from tenure.models.spells import SpellTiming
 from tenure.value import ConditionalValues, conditional_values, contracts
 
@@ -43,8 +43,8 @@ def at_stake(
 ) -> ConditionalValues:
     """Value of each row if they stay and if they leave, as known at the row's cutoff.
 
-    Purchases and spend are fitted at each cutoff on everybody ever seen by then; of subscriptions
-    `timings` holds what was learnt, and a row without a known price has nothing at stake.
+    Purchases and spend are learnt at each cutoff from everybody ever seen by then, timing as
+    `timings` holds it; a row of subscriptions without a known price has nothing at stake.
 
     Parameters
     ----------
@@ -76,8 +76,11 @@ def at_stake(
     for cutoff in rows["cutoff"].unique():
         seen = matrix[matrix["cutoff"] == cutoff].set_index("customer_id")
         here = (rows["cutoff"] == cutoff).to_numpy()
+        timing = timings.get(pd.Timestamp(cutoff).date())
         try:
-            purchases = fit_purchases(seen[RFM], FAMILY)
+            # the timing is this family, fitted to the same histories; SpellTiming is of the others
+            known = timing if not isinstance(timing, SpellTiming) else None
+            purchases = known or fit_purchases(seen[RFM], FAMILY)
             spend = fit_spend(seen["frequency"], seen["monetary_value"])
         except DataError as fault:
             raise DataError(f"at {pd.Timestamp(cutoff).date()}: {fault}") from None

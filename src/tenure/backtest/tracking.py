@@ -20,13 +20,13 @@ import pandas as pd
 
 from tenure.evaluation.tracking import by_frequency, by_week, week_edges
 from tenure.models.btyd import Array, BuyTillYouDie, p_alive
+from tenure.models.futures import RFM
 from tenure.models.purchases import expected_purchases, purchases_by_step
 
 __all__ = ["alive_history", "alive_map", "bought_since_first", "pictures", "tracking", "typical"]
 
 MAP_ROWS, MAP_COLUMNS = 8, 9
 LONGEST_PAUSE = 20  # usual gaps
-RFM = ["frequency", "recency", "T"]
 
 
 def pictures(

@@ -30,15 +30,14 @@ from tenure.config import Config
 from tenure.errors import DataError
 from tenure.evaluation.clv import baselines, holdout
 from tenure.models.clv import FAMILIES, fit_purchases, fit_spend
-from tenure.models.futures import HISTORY
+from tenure.models.futures import HISTORY, RFM
 from tenure.value.totals import missed
 
-__all__ = ["KEYS", "OUTCOME", "RFM", "ValueBacktest", "judge", "origins", "past", "validation_days"]
+__all__ = ["ValueBacktest", "judge", "origins", "past", "validation_days"]
 
 LONGEST = 365
 ORIGINS = 3
 TIE = 0.01  # of the RMSE
-RFM = ["frequency", "recency", "T"]
 BESIDE = [CHANCE, *TREES]
 LIGHTGBM = "lightgbm"
 COMBINED = "_and_churn"

@@ -24,11 +24,12 @@ from tenure.models.btyd import Array, BuyTillYouDie, p_alive
 from tenure.models.optimum import drawn
 from tenure.models.spend import SpendModel
 
-__all__ = ["HISTORY", "likely_purchases", "likely_spend", "lives", "totals"]
+__all__ = ["HISTORY", "RFM", "likely_purchases", "likely_spend", "lives", "totals"]
 
 M = TypeVar("M", bound=BuyTillYouDie)
 
-HISTORY = ["frequency", "recency", "T", "monetary_value"]
+RFM = ["frequency", "recency", "T"]
+HISTORY = [*RFM, "monetary_value"]
 
 
 def likely_purchases(model: M, *, draws: int, seed: int) -> list[M]:

@@ -211,7 +211,7 @@ def find(
         if is_at_edge or (top.gradient or 0.0) <= FLAT:
             return top
         if held is None and penalty:
-            slope = float(np.abs(_slopes(value, np.log(best))).max()) / n
+            slope = _steepest(_slopes(value, np.log(best))) / n
             spread = covariance(information(value, best))
             held = Optimum(best, value(best), slope, spread, penalty)
     return held
