@@ -142,7 +142,7 @@ def _listed(path: Path) -> pd.Series:
 def _same_question(bundle: Bundle, config: Config) -> None:
     trained, asked = (
         {f"churn.{k}": v for k, v in one.churn.model_dump().items()}
-        | {f"clv.{k}": v for k, v in one.clv.model_dump().items()}
+        | {f"clv.{k}": v for k, v in one.clv.model_dump(exclude={"replacement_cost"}).items()}
         | {"timezone": one.timezone, "currency": one.currency}
         for one in (bundle, config)
     )

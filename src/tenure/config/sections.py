@@ -191,15 +191,19 @@ class ClvConfig(_Section):
 
     `cost_to_serve` is what serving a customer costs, in the config's currency: for each purchase
     day, or for each month of a subscription. A purchase that costs more than it brings counts as 0.
+    `replacement_cost` is what winning one new customer costs; goals tell what it saves.
     """
 
     horizon_days: Days = 365
     annual_discount_rate: Annotated[float, Field(ge=0, le=100)] = 0.10
     margin: Annotated[float, Field(gt=0, le=1)] = 1.0
     cost_to_serve: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    replacement_cost: Annotated[float, Field(ge=0, le=1e9)] | None = None
     family: Literal["auto", "bg_nbd", "mbg_nbd", "pareto_nbd", "lightgbm"] = "auto"
 
-    @field_validator("annual_discount_rate", "margin", "cost_to_serve", mode="before")
+    @field_validator(
+        "annual_discount_rate", "margin", "cost_to_serve", "replacement_cost", mode="before"
+    )
     @classmethod
     def _whole_numbers_too(cls, value: Any) -> Any:
         return _number(value)
@@ -207,7 +211,7 @@ class ClvConfig(_Section):
     @property
     def money(self) -> dict[str, float]:
         """The terms on which purchases are valued."""
-        return self.model_dump(exclude={"family"})
+        return self.model_dump(exclude={"family", "replacement_cost"})
 
 
 class FeaturesConfig(_Section):

@@ -1,0 +1,1 @@
+"""What an experience does to leaving, comparing like with like; and what a goal would change."""
