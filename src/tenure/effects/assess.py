@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+
+from tenure import levers
 
 from tenure.config import Config
 from tenure.effects.adjusted import Adjusted, Estimate, adjusted
@@ -21,7 +24,7 @@ from tenure.levers import Lever
 from tenure.population import Population
 from tenure.sources import Sources
 
-__all__ = ["LEAST_POINTS", "Assessed", "assess"]
+__all__ = ["LEAST_POINTS", "Assessed", "assess", "assess_rows"]
 
 SURE = 0.95  # two-sided level at which an effect is told from none
 PLACEBO_Z = 3.0  # standard errors beyond which a placebo has an effect
@@ -89,20 +92,25 @@ class Assessed:
         }
 
 
-def assess(
-    lever: Lever, of: Cohort, ready: Population, sources: Sources, config: Config
-) -> Assessed:
-    """Compare customers with and without a bad experience who were alike before.
+def assess(of: Cohort, ready: Population, sources: Sources, config: Config) -> list[Assessed]:
+    """Compare, for every lever there is, customers with and without a bad experience.
 
     Parameters
     ----------
-    lever, of
-        The experience, and the customers from `effects.rows.cohort`.
+    of : Cohort
+        The customers, from `effects.rows.cohort`.
     ready, sources, config
         The population, its logs and the config.
     """
-    rows = exposed(lever, None, of, sources, ready.schema, config)
-    return assess_rows(lever, rows, past(of, ready, config), of.confounders, config.model.seed)
+    there = levers.available(ready.schema)
+    rows = [exposed(one, None, of, sources, ready.schema, config) for one in there]
+    before = past(of, ready, config)
+    with ThreadPoolExecutor(2) as pool:  # the trees are single-threaded and let go of the lock
+        asked = (
+            pool.submit(assess_rows, one, r, before, of.confounders, config.model.seed)
+            for one, r in zip(there, rows, strict=True)
+        )
+        return [one.result() for one in list(asked)]
 
 
 def assess_rows(
