@@ -162,7 +162,7 @@ class Bundle:
         if explained is None:
             explained = self.explain(X, None if pd.isna(cutoff) else cutoff.date())
         raised = explained.points.sum(axis=1).to_numpy() > 0
-        words = reasons(explained.points, X, self.usual, self.columns, raised)
+        words = reasons(explained.points, X, self.usual, self.columns, raised, self.currency)
         p = explained.probability
         return words.assign(churn_probability=p, risk_band=self.bands(p))
 

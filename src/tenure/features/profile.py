@@ -9,7 +9,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from tenure.features.spec import feature, view
+from tenure.features.spec import escaped, feature, view
 from tenure.snapshot import known
 
 __all__ = [
@@ -54,6 +54,19 @@ class Attribute:
         """What the number is, as a phrase for people."""
         called = _called(self.source)
         return f"Attribute {called}" if self.level is None else f"Attribute {called}: {self.level}"
+
+    @property
+    def says(self) -> str:
+        """How one customer's value is told; the user's words may hold signs of our language."""
+        called = escaped(_called(self.source))
+        if self.level is None:
+            return f"{called} is {{value}}"
+        return f"{called} [is|is not] {escaped(self.level)}"
+
+    @property
+    def none(self) -> str:
+        """What is said where the value is missing."""
+        return f"{escaped(_called(self.source))} is not known"
 
 
 def attribute_levels(
@@ -176,13 +189,13 @@ def known_attributes(customers: ir.Table, cutoffs: ir.Table) -> list[ir.Table]:
     ]
 
 
-@view("customers", at="signup_at", rows="customers")
+@view("customers", at="signup_at", rows="customers", none="No sign-up date")
 def signups_(c: ir.Table) -> ir.Table:
     """Rows: the customers who have signed up."""
     return c
 
 
-@feature(signups_, unit="days", factor="lifecycle")
+@feature(signups_, unit="days", factor="lifecycle", says="Signed up {value} ago")
 def days_since_signup(c: ir.Table) -> Any:
     """Days since the customer signed up."""
     return c.cutoff.delta(c.signup_at, unit="second").max() / DAY
