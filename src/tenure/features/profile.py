@@ -13,8 +13,8 @@ from tenure.features.spec import escaped, feature, view
 from tenure.snapshot import known
 
 __all__ = [
-    "Attribute", "attribute_columns", "attribute_levels", "attribute_values", "dated_attributes",
-    "known_attributes",
+    "Attribute", "attribute_columns", "attribute_levels", "attribute_values", "called",
+    "dated_attributes", "known_attributes",
 ]  # fmt: skip
 
 DAY = 86_400
@@ -52,21 +52,21 @@ class Attribute:
     @property
     def description(self) -> str:
         """What the number is, as a phrase for people."""
-        called = _called(self.source)
-        return f"Attribute {called}" if self.level is None else f"Attribute {called}: {self.level}"
+        name = called(self.source)
+        return f"Attribute {name}" if self.level is None else f"Attribute {name}: {self.level}"
 
     @property
     def says(self) -> str:
         """How one customer's value is told; the user's words may hold signs of our language."""
-        called = escaped(_called(self.source))
+        name = escaped(called(self.source))
         if self.level is None:
-            return f"{called} is {{value}}"
-        return f"{called} [is|is not] {escaped(self.level)}"
+            return f"{name} is {{value}}"
+        return f"{name} [is|is not] {escaped(self.level)}"
 
     @property
     def none(self) -> str:
         """What is said where the value is missing."""
-        return f"{escaped(_called(self.source))} is not known"
+        return f"{escaped(called(self.source))} is not known"
 
 
 def attribute_levels(
@@ -97,8 +97,8 @@ def attribute_levels(
     for column, kind in customers.schema().items():
         if not _is_attribute(column) or not kind.is_string():
             continue
-        called = _called(column)
-        set_by = (given or {}).get(f"customers.{called}", (given or {}).get(called))
+        name = called(column)
+        set_by = (given or {}).get(f"customers.{name}", (given or {}).get(name))
         if set_by is not None:
             chosen[f"customers.{column}"] = tuple(x for x in set_by if x != REST)
             continue
@@ -123,13 +123,13 @@ def attribute_columns(
     """
     made = []
     for column in filter(_is_attribute, available):
-        called = _called(column)
+        name = called(column)
         if f"customers.{column}" not in levels:
-            made.append(Attribute(f"profile[{called}]", column))
+            made.append(Attribute(f"profile[{name}]", column))
             continue
         kept = tuple(levels[f"customers.{column}"])
         made += [
-            Attribute(f"profile[{called}={level}]", column, level, kept) for level in (*kept, REST)
+            Attribute(f"profile[{name}={level}]", column, level, kept) for level in (*kept, REST)
         ]
     return made
 
@@ -163,7 +163,8 @@ def _is_attribute(column: str) -> bool:
     return column.startswith(PREFIX) and column.endswith("]")  # and not the date of one
 
 
-def _called(column: str) -> str:
+def called(column: str) -> str:
+    """Return the user's name of an attribute's column."""
     return column.removeprefix(PREFIX)[:-1]
 
 
