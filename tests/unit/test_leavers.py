@@ -39,7 +39,7 @@ def log():
     """Return 60 customers, their tickets and answers, and who left: all drawn apart."""
     rng = np.random.default_rng(3)
     names = [f"c{i:02d}" for i in range(60)]
-    moments = [midnight(d) - dt.timedelta(days=k) for d in DAYS for k in (0, 90)]
+    moments = [midnight(d) - dt.timedelta(days=k) for d in DAYS for k in (0, 90, 365)]
     moments += [m - dt.timedelta(microseconds=1) for m in moments]
 
     def moment():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tenure.explain.reasons import FAVOURABLE, LEVER, reasons
+from tenure.explain.reasons import FAVOURABLE, LEVER, SAME, reasons
 from tenure.explain.words import number, sentence
 from tenure.features.schema import Column, Schema
 from tenure.features.spec import COMBINED, FACTORS, FEATURES, ROLES
@@ -197,6 +197,18 @@ class TestChoice:
         ]  # fmt: skip
         assert three([2, -3, 4], [9] * 3, [1] * 3, columns) == ["The c is 9; 1 is usual."]
 
+    def test_a_models_chance_is_told_by_what_it_is_made_of(self):
+        chance = Column(
+            "btyd_log_odds", "btyd_log_odds", None, None, "log-odds", "engagement", "Chance", 1,
+            "The chance is {value}",
+        )  # fmt: skip
+        columns = {"p": chance, "d": made("days_since_last_purchase")}
+        last = "Last purchase 74 days ago; 21 days is usual."
+        assert three([5, -1], [1, 74], [0, 21], columns) == [last]
+        assert three([5, -6], [1, 74], [0, 21], columns) == []
+        # nothing observed can be read that way: the chance itself
+        assert three([5, 0], [1, 20], [0, 21], columns) == ["The chance is 73 %; 50 % is usual."]
+
     def test_a_number_on_the_good_side_is_no_reason_for_leaving(self):
         late = {"a": made("late_deliveries"), "b": made("late_deliveries", 365)}
         # fewer late parcels than usual, said to raise: another window speaks if it agrees
@@ -260,7 +272,7 @@ class TestManyCustomers:
     @pytest.fixture
     def told(self, bundle, make_features):
         matrix = make_features(bundle.schema, 300, seed=9)
-        shares = [c.name for c in bundle.schema.columns() if c.unit == "share"]
+        shares = [c.name for c in bundle.schema.columns() if c.unit in ("share", "ratio")]
         X = bundle.inputs(matrix.assign(**(matrix[shares] % 1)))
         said = bundle.explain(X, None)
         raised = said.points.sum(axis=1).to_numpy() > 0
@@ -270,13 +282,20 @@ class TestManyCustomers:
     def test_no_sentence_denies_the_sign(self, bundle, told):
         X, points, raised, words = told
         assert words["reason_1"].notna().mean() > 0.9
+        topic = {
+            c: col.factor
+            if ROLES[col.factor] != "circumstance"
+            else SAME.get(col.feature, col.feature)
+            for c, col in bundle.columns.items()
+        }
+        about = {c: [d for d in topic if topic[d] == topic[c]] for c in topic}
         for i in range(len(X)):
             for text in words.iloc[i].dropna():
                 assert text.endswith(FAVOURABLE) == (not raised[i])
                 sign = 1 if raised[i] else -1
-                # some input whose words these are points that way, on its side of the usual
+                # what these words are about points that way, and the number lies on its side
                 assert any(
-                    points.iloc[i][c] * sign > 0
+                    points.iloc[i][about[c]].sum() * sign > 0
                     and col.direction * (X.iloc[i][c] - bundle.usual[c]) * sign >= 0
                     for c, col in bundle.columns.items()
                     if sentence(col, X.iloc[i][c], bundle.usual[c], "EUR")[:-1]

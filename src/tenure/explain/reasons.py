@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tenure.explain.words import is_yes_or_no, phrase, sentence, shown
 from tenure.features.schema import Column
-from tenure.features.spec import ROLES
+from tenure.features.spec import ROLES, declared
 
 __all__ = ["FAVOURABLE", "REASONS", "phrase", "reasons"]
 
@@ -29,7 +29,7 @@ ROWS = 20_000  # customers at a time
 
 SAME = {
     "orders": "purchases", "purchase_days": "purchases", "frequency": "purchases",
-    "btyd_log_odds": "rhythm", "btyd_p_alive": "rhythm", "btyd_expected_purchases": "rhythm",
+    "btyd_log_odds": "silence", "btyd_p_alive": "silence", "btyd_expected_purchases": "silence",
     "days_since_last_purchase": "silence", "overdue_ratio": "silence",
     "visits": "visits", "days_since_visit": "visits",
     "use_days": "use", "days_since_use": "use", "use_trend": "use", "use_breadth": "use",
@@ -41,7 +41,11 @@ SAME = {
 }  # fmt: skip
 """Features of a circumstance that tell one thing in two ways."""
 
-NEWS = {"value": -1, "mrr": 0, "gap_mean": 1, "gap_last": 1, "gap_variation": 1, "mrr_change": 1}
+NEWS = {
+    "value": -1, "mrr": 0, "recency": -1, "categories": -1, "channels": -1,
+    "gap_mean": 1, "gap_last": 1, "gap_variation": 1, "tickets_of_kind": 1, "price_changes": 1,
+    "mrr_change": 1, "mrr_change_last": 1,
+}  # fmt: skip
 """What a reader takes more of a feature, or of a factor's features, for where none declares a
 direction: 1 for bad news, -1 for good. "Spent EUR 500; EUR 100 is usual" is no reason to leave."""
 
@@ -56,6 +60,7 @@ class _Inputs:
     topic: NDArray[np.intp]
     news: Array
     actionable: NDArray[np.bool_]
+    derived: NDArray[np.bool_]
     usual: Array
     is_share: NDArray[np.bool_]
     is_part: NDArray[np.bool_]
@@ -73,6 +78,7 @@ class _Inputs:
             topics.astype(np.intp),
             np.array([c.direction or _news(c) for c in held], dtype=np.float64),
             np.array([c.actionable for c in held]),
+            np.array([_is_derived(c) for c in held]),
             np.array([usual[name] for name in names], dtype=np.float64),
             np.array([c.unit in ("share", "0 to 1") for c in held]),
             np.array([c.unit == "share" and c.level is not None for c in held]),
@@ -88,6 +94,11 @@ def _topic(column: Column) -> str:
     if ROLES[column.factor] != "circumstance":
         return column.factor
     return SAME.get(column.feature, column.feature)
+
+
+def _is_derived(column: Column) -> bool:
+    """Tell whether a column is another model's chance, which no customer would recognise."""
+    return declared(column.feature) is None and not column.feature.startswith("attribute[")
 
 
 def _news(column: Column) -> int:
@@ -114,9 +125,10 @@ def reasons(
     (`SAME`): their signed points are summed, and a topic is a reason if the sum points the
     customer's way by at least .05 points. Its voice is the input with most points of those whose
     number can be read that way: a number on the good side of the usual one is no reason for
-    leaving, and none within 10 % of it is told. Inputs the company can change speak first within
-    their factor if they carry a point or more, and so do their factors before all others; what is
-    not known comes last. Otherwise the order is by points.
+    leaving, and none within 10 % of it is told. Another model's chance, such as that of staying
+    away by the rhythm of purchases, lends its points to the observed numbers of its topic. Inputs
+    the company can change speak first within their factor if they carry a point or more, and so do
+    their factors before all others; what is not known comes last. Otherwise the order is by points.
 
     Parameters
     ----------
@@ -158,32 +170,41 @@ def _voices(points: Array, values: Array, raised: np.ndarray, held: _Inputs) -> 
     """Return the inputs that speak for each customer, strongest first; -1 where none does."""
     sign = np.where(raised, 1.0, -1.0)[:, None]
     signed = points * sign
-    for members in held.one_hot:  # the level that holds speaks for all of its attribute
-        here, whole = values[:, members], signed[:, members].sum(axis=1, keepdims=True)
-        unknown = np.isnan(here).all(axis=1)
-        holds = here > 0.5
-        holds[unknown, 0] = True
-        signed[:, members] = np.where(holds, whole, 0.0)
-    can = (signed > 0) & _readable(values, sign, held)
+    _tell_levels(signed, values, held)
+    readable = _readable(values, sign, held)
     topics = int(held.topic.max()) + 1
-    net = np.empty((len(points), topics))
+    net, tier = np.empty((len(points), topics)), np.empty((len(points), topics))
     voice = np.empty((len(points), topics), dtype=np.intp)
-    tier = np.empty((len(points), topics))
     unknown = np.isnan(values)
     for k in range(topics):
         members = np.flatnonzero(held.topic == k)
-        mine, able = signed[:, members], can[:, members]
+        mine, derived = signed[:, members], held.derived[members]
+        # what a chance by the rhythm of purchases says is told by the days since the last one
+        lent = np.maximum(mine[:, derived].sum(axis=1, keepdims=True), 0.0)
+        force = np.where(derived, mine, mine + lent)
+        able = readable[:, members] & (force > 0)
         lever = held.actionable[members] & (mine >= LEVER)
-        level = np.where(unknown[:, members], -TIER, np.where(lever, TIER, 0.0))
-        best = np.where(able, mine + level, -np.inf).argmax(axis=1)[:, None]
+        level = np.where(lever, TIER, np.where(derived, -TIER, 0.0))
+        level = np.where(unknown[:, members], -2 * TIER, level)
+        best = np.where(able, force + level, -np.inf).argmax(axis=1)[:, None]
         net[:, k] = np.where(able.any(axis=1), mine.sum(axis=1), -np.inf)
         voice[:, k] = members[best[:, 0]]
         tier[:, k] = np.take_along_axis(level, best, axis=1)[:, 0]
+    tier[tier == -TIER] = 0.0  # a chance comes last within its topic only
     tier[(net < LEVER) & (tier > 0)] = 0.0
     rank = np.where(net >= LEAST, net, -np.inf) + tier
     order = np.argsort(-rank, axis=1, kind="stable")[:, :SPARE]
     speaks = np.isfinite(np.take_along_axis(rank, order, axis=1))
     return np.where(speaks, np.take_along_axis(voice, order, axis=1), -1)
+
+
+def _tell_levels(signed: Array, values: Array, held: _Inputs) -> None:
+    """Let the level that holds speak for all levels of its attribute."""
+    for members in held.one_hot:
+        here, whole = values[:, members], signed[:, members].sum(axis=1, keepdims=True)
+        holds = here > 0.5
+        holds[np.isnan(here).all(axis=1), 0] = True
+        signed[:, members] = np.where(holds, whole, 0.0)
 
 
 def _readable(values: Array, sign: Array, held: _Inputs) -> NDArray[np.bool_]:
@@ -222,7 +243,7 @@ def _as_read(value: Array) -> Array:
     stay.
     """
     size = np.abs(value)
-    fine = np.select([size < 1, size < 2, size < 10], [36000.0, 200.0, 20.0], 2.0)
+    fine = np.select([size < 1, size < 10], [36000.0, 200.0], 2.0)
     middle = (np.floor(value * fine) + 0.5) / fine
     return np.where(np.isnan(value), np.inf, np.where(value == np.round(value), value, middle))
 

@@ -21,7 +21,7 @@ def frequency(d: ir.Table) -> Any:
 
 @feature(
     purchase_days_, unit="days", factor="engagement",
-    says="{value} between the first and the last purchase",
+    says="The last purchase came {value} after the first",
 )  # fmt: skip
 def recency(d: ir.Table) -> Any:
     """Days from the first to the last purchase day."""
