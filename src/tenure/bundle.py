@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tenure.config import CampaignConfig, ChurnConfig, ClvConfig
+from tenure.explain.missing import MISSING, information_missing
 from tenure.explain.points import Explained, explain
 from tenure.explain.reasons import REASONS, reasons
 from tenure.features.schema import Column, Schema
@@ -128,7 +129,8 @@ class Bundle:
             `customer_id`; `status`: `scored`, `lapsed` (no longer eligible), `notice`, `trial`,
             `ended` (of subscriptions) or `never_bought`;
             `churn_probability`, `risk_band`, `value_at_risk`, `expected_saved_value` and
-            `reason_1` to `reason_3`, null unless scored; `p_alive`, `expected_purchases`
+            `reason_1` to `reason_3`, null unless scored; `information_missing`, in words, null
+            where nothing is; `p_alive`, `expected_purchases`
             (undiscounted, over the value horizon), `spend_per_purchase` and `clv_<days>d` with
             `_lower` and `_upper` (90 % of what one customer may bring), null for who never bought.
         """
@@ -144,11 +146,14 @@ class Bundle:
         churn = self._churn(matrix[at_stake], explained)
         value = self._value(matrix, churn["churn_probability"].to_numpy(), at_stake)
         scored = people.join([churn[["churn_probability", "risk_band"]], value, churn[REASONS]])
+        scored[MISSING] = information_missing(matrix, self.columns)
         never = known[~known.isin(scored["customer_id"])]
-        rest = pd.DataFrame({"customer_id": never, "status": "never_bought"})
+        rest = pd.DataFrame(
+            {"customer_id": never, "status": "never_bought", MISSING: "no purchase"}
+        )
         every = pd.concat([scored, rest.reindex(columns=scored.columns)]) if len(rest) else scored
         # text even where nobody has any: a file's types must not depend on who is in it
-        every = every.astype(dict.fromkeys(["customer_id", "risk_band", *REASONS], "str"))
+        every = every.astype(dict.fromkeys(["customer_id", "risk_band", *REASONS, MISSING], "str"))
         return every.sort_values("customer_id", kind="stable", ignore_index=True)
 
     def _churn(self, here: pd.DataFrame, explained: Explained | None) -> pd.DataFrame:
@@ -162,7 +167,7 @@ class Bundle:
         if explained is None:
             explained = self.explain(X, None if pd.isna(cutoff) else cutoff.date())
         raised = explained.points.sum(axis=1).to_numpy() > 0
-        words = reasons(explained.points, X, self.usual, self.columns, raised)
+        words = reasons(explained.points, X, self.usual, self.columns, raised, self.currency)
         p = explained.probability
         return words.assign(churn_probability=p, risk_band=self.bands(p))
 

@@ -30,24 +30,29 @@ ADDED: Mapping[str, tuple[Column, ...]] = {
         Column(
             BTYD, BTYD, None, None, "log-odds", "engagement",
             "Chance of staying away, by the rhythm of past purchases", 1,
+            "By their rhythm so far, the chance of staying away is {value}",
         ),
         Column(
             ALIVE, ALIVE, None, None, "share", "engagement",
             "Chance of still being a customer, by the rhythm of past purchases", -1,
+            "By their rhythm so far, the chance of still being a customer is {value}",
         ),
         Column(
             EXPECTED, EXPECTED, None, None, "count", "engagement",
             "Purchases expected within the horizon, by the rhythm of past purchases", -1,
+            "By their rhythm so far, {n} [purchase|purchases] to come",
         ),
     ),
     "subscription": (
         Column(
             KAPLAN_MEIER, KAPLAN_MEIER, None, None, "log-odds", "lifecycle",
             "Chance of ending, of subscriptions of that age", 1,
+            "Of subscriptions of that age, {value} end",
         ),
         Column(
             SBG, SBG, None, None, "log-odds", "lifecycle",
             "Chance of ending, by how loyal those become who stay", 1,
+            "Of subscribers who have stayed as long, {value} leave",
         ),
     ),
     "label": (),

@@ -102,7 +102,7 @@ def written(ids, hostile=False):
             "clv_365d": 123456.78,
             "value_at_risk": 12345.67,
             "expected_saved_value": 321.0,
-            "reason_1": HOSTILE[2] if hostile else "Days since the last purchase: 60; 20 is usual.",
+            "reason_1": HOSTILE[2] if hostile else "Last purchase 60 days ago; 20 days is usual.",
             "reason_2": HOSTILE[0],
             "reason_3": None,
         }

@@ -54,7 +54,7 @@ def test_the_columns_are_those_of_the_design(shop):
         "customer_id", "as_of", "horizon_days", "status", "churn_probability", "risk_band",
         "p_alive", "expected_purchases", "spend_per_purchase", "clv_365d", "clv_365d_lower",
         "clv_365d_upper", "value_at_risk", "expected_saved_value",
-        "reason_1", "reason_2", "reason_3",
+        "reason_1", "reason_2", "reason_3", "information_missing",
         "model_version", "run_id",
     ]  # fmt: skip
 

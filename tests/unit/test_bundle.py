@@ -59,7 +59,9 @@ def test_who_never_bought_is_listed_without_numbers(bundle, matrix):
     assert list(scored["customer_id"]) == sorted(known)
     never = scored[scored["status"] == "never_bought"]
     assert list(never["customer_id"]) == ["aaa", "zzz"]
-    assert never.drop(columns=["customer_id", "status"]).isna().all(axis=None)
+    assert (never["information_missing"] == "no purchase").all()
+    told = ["customer_id", "status", "information_missing"]
+    assert never.drop(columns=told).isna().all(axis=None)
 
 
 def test_probabilities_and_bands_agree(bundle, scored):

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tenure.config import Config, load_config
+from tenure.config import Config, load_config, play_of
+from tenure.config.playbook import PLAYBOOK
 from tenure.errors import ConfigError, EnvironmentFault
+from tenure.features.spec import FACTORS, ROLES
 
 GOOD = "project: shop\ndata: {tables: {transactions: {path: data/orders.csv}}}\n"
 
@@ -38,6 +40,43 @@ def test_whole_numbers_are_money_too(tmp_path):
     file.write_text(GOOD + "campaign: {contact_cost: 0, incentive: 5, accept_rate: 1}\n")
     costs = load_config(file).campaign
     assert (costs.contact_cost, costs.incentive, costs.accept_rate) == (0.0, 5.0, 1.0)
+
+
+class TestPlaybook:
+    def test_words_of_the_config_stand_before_the_defaults(self, tmp_path):
+        file = tmp_path / "c.yaml"
+        file.write_text(
+            GOOD + "playbook:\n"
+            "  delivery: {action: Call about the late order, owner: Logistics}\n"
+            "  billing: {owner: null}\n  usage: {owner: Product}\n"
+        )
+        playbook = load_config(file).playbook
+        said = {f: (play_of(f, playbook).action, play_of(f, playbook).owner) for f in FACTORS}
+        assert said["delivery"] == ("Call about the late order", "Logistics")
+        assert said["billing"] == ("Help with the payment that failed", None)
+        assert said["usage"] == (None, "Product")
+        assert said["responsiveness"][1] == "Support"
+
+    def test_every_factor_has_a_default_and_circumstances_have_nobody(self):
+        assert set(PLAYBOOK) == set(FACTORS)
+        for factor, play in PLAYBOOK.items():
+            assert (play.owner is None) == (ROLES[factor] == "circumstance"), factor
+            assert play.owner in {None, "Support", "Delivery", "Product", "Marketing"}
+            assert (play.action is not None) >= (ROLES[factor] == "cause"), factor
+
+    def test_an_unknown_factor_is_named_with_the_nearest(self, tmp_path):
+        said = problem(tmp_path, GOOD + "playbook: {delivry: {owner: Delivery}}\n")
+        assert "playbook.delivry" in said
+        assert "did you mean 'delivery'?" in said
+
+    def test_an_unknown_key_is_named_with_the_nearest(self, tmp_path):
+        said = problem(tmp_path, GOOD + "playbook: {delivery: {ownr: Delivery}}\n")
+        assert "playbook.delivery.ownr: unknown key. Did you mean 'owner'?" in said
+
+    @pytest.mark.parametrize("text", ["''", "'  '", "7", "x" * 201])
+    def test_an_action_is_a_few_words(self, tmp_path, text):
+        said = problem(tmp_path, GOOD + f"playbook: {{delivery: {{action: {text}}}}}\n")
+        assert "playbook.delivery.action" in said
 
 
 @pytest.mark.parametrize("config", sorted(Path("configs").glob("*.yaml")), ids=str)

@@ -6,7 +6,6 @@ import pytest
 
 from tenure.errors import ModelError
 from tenure.explain.points import by_factor, drivers, explain
-from tenure.explain.reasons import reasons
 from tenure.features.schema import Column
 from tenure.models.calibration import fit
 from tenure.models.churn import CANDIDATES
@@ -88,50 +87,3 @@ def test_drivers_come_strongest_first(bundle, X):
     points = by_factor(bundle.explain(X, None).points, bundle.columns)
     for d in found:
         assert d["churn_points"] == pytest.approx(points[d["factor"]].abs().mean())
-
-
-COLUMNS = {c: column(c) for c in "abcd"}
-USUAL = dict.fromkeys("abcd", 5.0)
-
-
-class TestReasons:
-    """Three sentences a customer."""
-
-    def words(self, points, raised):
-        points = pd.DataFrame([points], columns=list("abcd"))
-        X = pd.DataFrame([[1.0, 2.0, 3.0, 4.0]], columns=list("abcd"))
-        return reasons(points, X, USUAL, COLUMNS, np.array([raised])).iloc[0]
-
-    def test_above_the_typical_chance_reads_what_raises_it(self):
-        said = self.words([5.0, -9.0, 1.0, 3.0], raised=True)
-        assert [s.split(":")[0] for s in said] == ["The a", "The d", "The c"]
-        assert all("raises" in s for s in said)
-
-    def test_below_it_reads_what_lowers_it(self):
-        said = self.words([5.0, -9.0, 1.0, -3.0], raised=False)
-        assert said["reason_1"] == "The b: 2; 5 is usual (lowers the chance of leaving)."
-        assert said["reason_2"].startswith("The d")
-        assert pd.isna(said["reason_3"])  # nothing else points that way
-
-    def test_windows_of_one_feature_speak_once(self):
-        columns = {**COLUMNS, "a": column("a", feature="x"), "b": column("b", feature="x")}
-        points = pd.DataFrame([[2.0, 3.0, 4.0, 0.0]], columns=list("abcd"))
-        X = points * 0
-        said = reasons(points, X, USUAL, columns, np.array([True])).iloc[0]
-        assert said["reason_1"].startswith("The b")
-        assert said["reason_2"].startswith("The c")
-        assert pd.isna(said["reason_3"])
-
-    def test_every_sentence_agrees_with_the_sign(self, bundle, X):
-        said = bundle.explain(X, None)
-        raised = said.points.sum(axis=1).to_numpy() > 0
-        words = reasons(said.points, X, bundle.usual, bundle.columns, raised)
-        for i, up in enumerate(raised):
-            for sentence in words.iloc[i].dropna():
-                assert ("raises" if up else "lowers") in sentence
-
-    def test_nobody(self):
-        empty = pd.DataFrame(columns=list("abcd"), dtype=float)
-        said = reasons(empty, empty, USUAL, COLUMNS, np.array([], dtype=bool))
-        assert list(said.columns) == ["reason_1", "reason_2", "reason_3"]
-        assert said.empty

@@ -128,8 +128,7 @@ def customers(n, lapsed=0, ids=None):
             "clv_365d": 100.0,
             "value_at_risk": np.arange(n) * 10.0 + 100.0,
             "expected_saved_value": np.arange(n) * 2.0 + 10.0,
-            "reason_1": "Days since the last purchase: 60; 20 is usual "
-            "(raises the chance of leaving).",
+            "reason_1": "Last purchase 60 days ago; 20 days is usual.",
             "reason_2": None,
             "reason_3": None,
         }

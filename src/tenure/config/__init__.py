@@ -2,6 +2,7 @@
 
 from tenure.config.campaign import CampaignConfig
 from tenure.config.loading import load_config
+from tenure.config.playbook import Play, play_of
 from tenure.config.sections import (
     AttributeConfig,
     ChurnConfig,
@@ -23,5 +24,6 @@ from tenure.config.sections import (
 __all__ = [
     "AttributeConfig", "CampaignConfig", "ChurnConfig", "ClvConfig", "ColumnMap", "Config",
     "CutoffsConfig", "DataConfig", "ExperienceConfig", "FeaturesConfig", "GoalConfig",
-    "MilestoneConfig", "ModelConfig", "ScaleConfig", "TableConfig", "is_address", "load_config",
+    "MilestoneConfig", "ModelConfig", "Play", "ScaleConfig", "TableConfig", "is_address",
+    "load_config", "play_of",
 ]  # fmt: skip

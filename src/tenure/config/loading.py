@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tenure.config.playbook import Play
 from tenure.config.sections import (
     TABLE_NAMES,
     AttributeConfig,
@@ -73,6 +74,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {  # in mappings and lists of sections
     "attributes": AttributeConfig,
     "goals": GoalConfig,
     "milestones": MilestoneConfig,
+    "playbook": Play,
 }
 
 

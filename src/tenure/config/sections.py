@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from tenure.config.campaign import CampaignConfig
 from tenure.config.churn import ChurnConfig, Days
+from tenure.config.playbook import PLAYBOOK, Play
 
 __all__ = [
     "TABLE_NAMES",
@@ -53,6 +54,7 @@ def _one_of(*known: str) -> AfterValidator:
 
 
 TableName = Annotated[str, _one_of(*TABLE_NAMES)]
+Factor = Annotated[str, _one_of(*PLAYBOOK)]
 SurveyKind = Annotated[str, _one_of("nps", "csat", "ces", "review", "exit")]
 
 
@@ -276,6 +278,7 @@ class Config(_Section):
     features: FeaturesConfig = FeaturesConfig()
     experience: ExperienceConfig = ExperienceConfig()
     goals: list[GoalConfig] = []
+    playbook: dict[Factor, Play] = {}
     milestones: list[MilestoneConfig] = []
 
     @model_validator(mode="after")

@@ -65,7 +65,7 @@ def columns_of(schema: Schema) -> list[Column]:
 def _column(one: Attribute) -> Column:
     called = one.source.removeprefix(PREFIX)[:-1]
     words, unit = (called, "number") if one.level is None else (f"{called} is {one.level}", YES_NO)
-    return Column(one.name, one.source, None, None, unit, "profile", words, 0)
+    return Column(one.name, one.source, None, None, unit, "profile", words, 0, one.says, one.none)
 
 
 def people_matrix(tables: Mapping[str, ir.Table], schema: Schema) -> pd.DataFrame:

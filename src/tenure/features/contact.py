@@ -74,13 +74,13 @@ def _mark(rows: ir.Table, at: str, things: ir.Table, test: Test, link: str = "")
     return joined.drop("is_hit", *(c for c in joined.columns if c.endswith("_right")))
 
 
-@view("surveys", at="sent_at", beside=PARCELS, rows="surveys")
+@view("surveys", at="sent_at", beside=PARCELS, rows="surveys", none="No survey sent")
 def surveys_and_parcels_(s: ir.Table, transactions: ir.Table) -> ir.Table:
     """Rows: surveys sent, marked if the parcel they ask about (else any parcel) was on its way."""
     return _mark(s, "sent_at", _parcels(transactions), _was_on_its_way, "transaction_id")
 
 
-@view("surveys", at="sent_at", beside=TICKETS, rows="surveys")
+@view("surveys", at="sent_at", beside=TICKETS, rows="surveys", none="No survey sent")
 def surveys_and_tickets_(s: ir.Table, interactions: ir.Table) -> ir.Table:
     """Rows: surveys sent, marked if one of the customer's tickets was open."""
     return _mark(s, "sent_at", _tickets(interactions), _was_in_trouble)
@@ -90,73 +90,94 @@ def _emails(events: ir.Table) -> ir.Table:
     return events.filter(events["group"] == "email")
 
 
-@view("events", at="ts", needs=("group",), collapse=_emails, beside=PARCELS, rows="e-mails")
+@view(
+    "events", at="ts", needs=("group",), collapse=_emails, beside=PARCELS, rows="e-mails",
+    none="No e-mail sent",
+)  # fmt: skip
 def emails_and_parcels_(e: ir.Table, transactions: ir.Table) -> ir.Table:
     """Rows: e-mails to a customer, marked if a parcel was on its way."""
     return _mark(e, "ts", _parcels(transactions), _was_on_its_way)
 
 
-@view("events", at="ts", needs=("group",), collapse=_emails, beside=TICKETS, rows="e-mails")
+@view(
+    "events", at="ts", needs=("group",), collapse=_emails, beside=TICKETS, rows="e-mails",
+    none="No e-mail sent",
+)  # fmt: skip
 def emails_and_tickets_(e: ir.Table, interactions: ir.Table) -> ir.Table:
     """Rows: e-mails to a customer, marked if one of their tickets was open."""
     return _mark(e, "ts", _tickets(interactions), _was_in_trouble)
 
 
-def _untimely(of: Callable[..., ir.Table]) -> Decorator:
-    return feature(of, windows=(90, 365), unit="count", factor="contact", empty=0, direction=1)
+def _untimely(of: Callable[..., ir.Table], says: str) -> Decorator:
+    return feature(
+        of, windows=(90, 365), unit="count", factor="contact", empty=0, direction=1,
+        says=says, actionable=True,
+    )  # fmt: skip
 
 
-def _untimely_share(of: Callable[..., ir.Table]) -> Decorator:
-    return feature(of, windows=(365,), unit="share", factor="contact", direction=1)
+def _untimely_share(of: Callable[..., ir.Table], says: str) -> Decorator:
+    return feature(
+        of, windows=(365,), unit="share", factor="contact", direction=1,
+        says=says, actionable=True,
+    )  # fmt: skip
 
 
 def _share(rows: ir.Table) -> Any:
     return rows.is_untimely.sum() / rows.count().nullif(0)
 
 
-@_untimely(surveys_and_parcels_)
+@_untimely(surveys_and_parcels_, says="{n} [survey|surveys] sent before the parcel came")
 def surveys_before_arrival(s: ir.Table) -> Any:
     """Surveys sent while the parcel was still on its way."""
     return s.is_untimely.sum()
 
 
-@_untimely_share(surveys_and_parcels_)
+@_untimely_share(
+    surveys_and_parcels_,
+    says="{value} of the surveys were sent before the parcel came",
+)  # fmt: skip
 def surveys_before_arrival_share(s: ir.Table) -> Any:
     """Share of the surveys that were sent while the parcel was still on its way."""
     return _share(s)
 
 
-@_untimely(surveys_and_tickets_)
+@_untimely(surveys_and_tickets_, says="{n} [survey|surveys] sent while a ticket was open")
 def surveys_during_ticket(s: ir.Table) -> Any:
     """Surveys sent while a ticket of the customer was open."""
     return s.is_untimely.sum()
 
 
-@_untimely_share(surveys_and_tickets_)
+@_untimely_share(
+    surveys_and_tickets_,
+    says="{value} of the surveys were sent while a ticket was open",
+)  # fmt: skip
 def surveys_during_ticket_share(s: ir.Table) -> Any:
     """Share of the surveys that were sent while a ticket of the customer was open."""
     return _share(s)
 
 
-@_untimely(emails_and_parcels_)
+@_untimely(emails_and_parcels_, says="{n} [e-mail|e-mails] sent before a parcel came")
 def emails_before_arrival(e: ir.Table) -> Any:
     """E-mails sent while a parcel was still on its way."""
     return e.is_untimely.sum()
 
 
-@_untimely_share(emails_and_parcels_)
+@_untimely_share(emails_and_parcels_, says="{value} of the e-mails were sent before a parcel came")
 def emails_before_arrival_share(e: ir.Table) -> Any:
     """Share of the e-mails that were sent while a parcel was still on its way."""
     return _share(e)
 
 
-@_untimely(emails_and_tickets_)
+@_untimely(emails_and_tickets_, says="{n} [e-mail|e-mails] sent while a ticket was open")
 def emails_during_ticket(e: ir.Table) -> Any:
     """E-mails sent while a ticket of the customer was open."""
     return e.is_untimely.sum()
 
 
-@_untimely_share(emails_and_tickets_)
+@_untimely_share(
+    emails_and_tickets_,
+    says="{value} of the e-mails were sent while a ticket was open",
+)  # fmt: skip
 def emails_during_ticket_share(e: ir.Table) -> Any:
     """Share of the e-mails that were sent while a ticket of the customer was open."""
     return _share(e)
@@ -184,13 +205,17 @@ def refunds_and_tickets_(r: ir.Table, interactions: ir.Table) -> ir.Table:
 @feature(
     refunds_and_tickets_, windows=(90, 365), unit="count", factor="resolution", empty=0,
     direction=1,
+    says="{n} [refund|refunds] soon after a ticket",
 )  # fmt: skip
 def refunds_after_ticket(r: ir.Table) -> Any:
     """Refunds and cancellations within 30 days after a ticket."""
     return r.is_untimely.sum()
 
 
-@feature(scores_, windows=(90, 365), unit="count", factor="satisfaction", empty=0, direction=1)
+@feature(
+    scores_, windows=(90, 365), unit="count", factor="satisfaction", empty=0, direction=1,
+    says="{n} low [score|scores]",
+)  # fmt: skip
 def low_scores(s: ir.Table) -> Any:
     """Scores that say the customer is unhappy (of five: 1 or 2; would recommend us: 6 or less)."""
     return s.is_bad.sum()
@@ -203,6 +228,7 @@ def low_scores(s: ir.Table) -> Any:
         "counts_slow_response": "slow_responses",
         "counts_low_score": "low_scores",
     },
+    says="{n} bad [experience|experiences]", none="No bad experience",
 )  # fmt: skip
 def bad_experiences(parts: list[Any]) -> Any:
     """Late deliveries, slow replies and low scores together, as the config counts them."""

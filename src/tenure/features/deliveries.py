@@ -64,12 +64,10 @@ def with_delivery(transactions: ir.Table) -> ir.Table:
 
 
 @view(
-    "transactions",
-    at="ts",
-    needs=("delivered_at",),
-    collapse=with_delivery,
+    "transactions", at="ts", needs=("delivered_at",), collapse=with_delivery,
     rows="orders with a promised date",
-)
+    none="No parcel with known dates",
+)  # fmt: skip
 def deliveries_(o: ir.Table) -> ir.Table:
     """Rows: a customer's orders and what became of their parcels."""
     nothing, arrived = ibis.null("int64"), o.delivered_at.notnull()
@@ -114,27 +112,35 @@ PROMISED = ("promised_at",)
 @feature(
     deliveries_, windows=(*WINDOWS, LAST), unit="share", factor="delivery", direction=-1,
     needs=PROMISED,
+    says="{value} of the parcels came on time", actionable=True,
 )  # fmt: skip
 def on_time_share(o: ir.Table) -> Any:
     """Share of the parcels that came when promised; an overdue parcel counts as late."""
     return (o.late == 0).sum() / o.late.count().nullif(0)
 
 
-@feature(deliveries_, windows=WINDOWS, unit="days", factor="delivery", direction=1, needs=PROMISED)
+@feature(
+    deliveries_, windows=WINDOWS, unit="days", factor="delivery", direction=1, needs=PROMISED,
+    says="Parcels came {value} late on average // Parcels came on time", actionable=True,
+)  # fmt: skip
 def days_late_mean(o: ir.Table) -> Any:
     """Average days late, an early parcel counting as 0 and an overdue one as late by now."""
     return mean(o.late, DAY)
 
 
 @feature(
-    deliveries_, windows=(365, None), unit="days", factor="delivery", direction=1, needs=PROMISED
-)
+    deliveries_, windows=(365, None), unit="days", factor="delivery", direction=1, needs=PROMISED,
+    says="The worst parcel was {value} late // No parcel was late", actionable=True,
+)  # fmt: skip
 def days_late_worst(o: ir.Table) -> Any:
     """Days late of the worst delivery, overdue parcels included."""
     return o.late.max() / DAY
 
 
-@feature(deliveries_, unit="days", factor="delivery", direction=1, needs=PROMISED)
+@feature(
+    deliveries_, unit="days", factor="delivery", direction=1, needs=PROMISED,
+    says="The newest parcel was {value} late // The newest parcel was on time", actionable=True,
+)  # fmt: skip
 def days_late_last(o: ir.Table) -> Any:
     """Days late of the newest order that has come or is overdue."""
     return newest(o.late, o.ts) / DAY
@@ -143,55 +149,80 @@ def days_late_last(o: ir.Table) -> Any:
 @feature(
     deliveries_, windows=(90, 365), unit="count", factor="delivery", empty=0, direction=1,
     needs=PROMISED,
+    says="{n} [parcel|parcels] came late", actionable=True,
 )  # fmt: skip
 def late_deliveries(o: ir.Table) -> Any:
     """Orders that came late or are overdue."""
     return o.is_late.sum()
 
 
-@feature(deliveries_, unit="count", factor="delivery", empty=0, direction=1, needs=PROMISED)
+@feature(
+    deliveries_, unit="count", factor="delivery", empty=0, direction=1, needs=PROMISED,
+    says="{n} [parcel|parcels] late since the last purchase", actionable=True,
+)  # fmt: skip
 def late_since_last_purchase(o: ir.Table) -> Any:
     """Late parcels since the customer last bought something, overdue ones included."""
     return o.is_new_late.sum()
 
 
-@feature(deliveries_, unit="count", factor="delivery", empty=0, needs=PROMISED)
+@feature(
+    deliveries_, unit="count", factor="delivery", empty=0, needs=PROMISED,
+    says="{n} [parcel|parcels] on the way",
+)  # fmt: skip
 def open_orders(o: ir.Table) -> Any:
     """Parcels promised and not yet delivered."""
     return o.is_awaited.sum()
 
 
-@feature(deliveries_, unit="count", factor="delivery", empty=0, direction=1, needs=PROMISED)
+@feature(
+    deliveries_, unit="count", factor="delivery", empty=0, direction=1, needs=PROMISED,
+    says="{n} [parcel|parcels] overdue by now", actionable=True,
+)  # fmt: skip
 def overdue_orders(o: ir.Table) -> Any:
     """Parcels not delivered though the promised date has passed."""
     return o.is_overdue.sum()
 
 
-@feature(deliveries_, unit="days", factor="delivery", empty=0, direction=1, needs=PROMISED)
+@feature(
+    deliveries_, unit="days", factor="delivery", empty=0, direction=1, needs=PROMISED,
+    says="A parcel is {value} overdue // No parcel is overdue", actionable=True,
+)  # fmt: skip
 def overdue_days_oldest(o: ir.Table) -> Any:
     """Days by which the most overdue parcel is late by now."""
     return o.overdue.max() / DAY
 
 
-@feature(deliveries_, windows=(365, None), unit="days", factor="delivery", direction=1)
+@feature(
+    deliveries_, windows=(365, None), unit="days", factor="delivery", direction=1,
+    says="Parcels took {value} to arrive", actionable=True,
+)  # fmt: skip
 def delivery_days_mean(o: ir.Table) -> Any:
     """Average days from order to door, overdue parcels counting with their days so far."""
     return mean(o.took, DAY)
 
 
-@feature(deliveries_, windows=(365,), unit="days", factor="delivery", direction=1, needs=PROMISED)
+@feature(
+    deliveries_, windows=(365,), unit="days", factor="delivery", direction=1, needs=PROMISED,
+    says="Parcels were promised within {value}", actionable=True,
+)  # fmt: skip
 def promised_days_mean(o: ir.Table) -> Any:
     """Average days from order to the promised date."""
     return mean(o.promise, DAY)
 
 
-@view("transactions", at="ts", needs=("partner",), collapse=orders_by("partner"), rows="orders")
+@view(
+    "transactions", at="ts", needs=("partner",), collapse=orders_by("partner"), rows="orders",
+    none="No order with a known partner",
+)  # fmt: skip
 def partner_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's orders of a day with one partner."""
     return by_level(d, "partner")
 
 
-@feature(partner_days_, windows=(365,), unit="share", factor="delivery", by="partner")
+@feature(
+    partner_days_, windows=(365,), unit="share", factor="delivery", by="partner",
+    says="{value} of the orders came through {level}",
+)  # fmt: skip
 def partner_share(d: ir.Table, level: str) -> Any:
     """Share of the orders brought or sold by this partner (carrier, seller, store)."""
     return level_share(d, "partner", level)
@@ -203,13 +234,19 @@ def _items_by_day(transactions: ir.Table) -> ir.Table:
     return days.agg(ts=t.ts.min(), orders=t.count(), items=t.quantity.sum().cast(t.quantity.type()))
 
 
-@view("transactions", at="ts", needs=("quantity",), collapse=_items_by_day, rows="orders")
+@view(
+    "transactions", at="ts", needs=("quantity",), collapse=_items_by_day, rows="orders",
+    none="No order with a known quantity",
+)  # fmt: skip
 def item_days_(d: ir.Table) -> ir.Table:
     """Rows: what a customer ordered on a day."""
     return d
 
 
-@feature(item_days_, windows=(365, None), unit="items per order", factor="value")
+@feature(
+    item_days_, windows=(365, None), unit="items per order", factor="value",
+    says="{n} [item|items] an order",
+)  # fmt: skip
 def items_per_order(d: ir.Table) -> Any:
     """Average number of items in an order."""
     return total(d["items"]) / d.orders.sum().nullif(0)

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tenure.features import schema  # noqa: F401  (importing registers the features)
-from tenure.features.spec import COMBINED, FACTORS, FEATURES, VIEWS, Combined, Feature, Last, Window
+from tenure.features.spec import (
+    COMBINED,
+    FACTORS,
+    FEATURES,
+    ROLES,
+    VIEWS,
+    Combined,
+    Feature,
+    Last,
+    Window,
+)
 
 __all__ = ["dictionary"]
 
@@ -30,9 +40,9 @@ def dictionary() -> str:
     for factor in FACTORS:
         members = [f for f in every if f.factor == factor]
         if members:
-            parts.append(f"## {factor}\n")
-            parts.append("| feature | what it is | windows | unit | no rows | needs |")
-            parts.append("|---|---|---|---|---|---|")
+            parts.append(f"## {factor} ({ROLES[factor]})\n")
+            parts.append("| feature | what it is | windows | unit | no rows | needs | actionable |")
+            parts.append("|---|---|---|---|---|---|---|")
             parts += [_row(f) for f in members]
             parts.append("")
     return "\n".join(parts)
@@ -52,7 +62,11 @@ def _row(f: Feature | Combined) -> str:
     by = f" for each `{f.by}`" if isinstance(f, Feature) and f.by else ""
     rows = VIEWS[f.view].rows if isinstance(f, Feature) else "rows"
     windows = ", ".join(_window(w, rows) for w in f.windows)
-    return f"| `{f.name}` | {f.description}{by} | {windows} | {f.unit} | {empty} | {needs} |"
+    cells = [
+        f"`{f.name}`", f"{f.description}{by}", windows, f.unit, empty, needs,
+        "yes" if f.actionable else "",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
 def _either(need: str) -> str:

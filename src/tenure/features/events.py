@@ -31,7 +31,7 @@ def by_use_day(events: ir.Table) -> ir.Table:
     return e.group_by(["customer_id", "day", *_late(e)]).agg(ts=e.ts.min())
 
 
-@view("events", at="ts", collapse=by_use_day, rows="days")
+@view("events", at="ts", collapse=by_use_day, rows="days", none="No use of the product")
 def used_days_(d: ir.Table) -> ir.Table:
     """Rows: the days on which a customer used the product."""
     if not _late(d):
@@ -43,19 +43,27 @@ def used_days_(d: ir.Table) -> ir.Table:
 @feature(
     used_days_, windows=(30, 60, 90, 180), unit="days", factor="usage", empty=0, direction=-1,
     needs=USE,
+    says="Used the product on {n} [day|days]",
 )  # fmt: skip
 def use_days(d: ir.Table) -> Any:
     """Days on which the product was used."""
     return d.count()
 
 
-@feature(used_days_, unit="days", factor="usage", direction=1, needs=USE)
+@feature(
+    used_days_, unit="days", factor="usage", direction=1, needs=USE,
+    says="Last used the product {value} ago",
+)  # fmt: skip
 def days_since_use(d: ir.Table) -> Any:
     """Days since the product was last used."""
     return d.cutoff_day.max().delta(d.day.max(), unit="day") - 1
 
 
-@combined(windows=(60, 180), unit="share", factor="usage", direction=-1)
+@combined(
+    windows=(60, 180), unit="share", factor="usage", direction=-1,
+    says="{value} of the days of use{window} fell into the newer half",
+    none="No use of the product",
+)  # fmt: skip
 def use_trend(f: Any, w: int) -> Any:
     """Share of the days of use that fell into the newer half of the window."""
     return f.use_days(w // 2) / f.use_days(w).nullif(0)
@@ -99,21 +107,25 @@ def _days_since(d: ir.Table, group: str) -> Any:
 @feature(
     event_days_, windows=(90, 365), unit="count", factor="billing", empty=0, direction=1,
     needs=("group=payment_failed",),
+    says="{n} [payment|payments] failed", actionable=True,
 )  # fmt: skip
 def failed_payments(d: ir.Table) -> Any:
     """Payments that failed."""
     return _count(d, "payment_failed")
 
 
-@feature(event_days_, unit="days", factor="billing", direction=-1, needs=("group=payment_failed",))
+@feature(
+    event_days_, unit="days", factor="billing", direction=-1, needs=("group=payment_failed",),
+    says="A payment failed {value} ago.", none="No payment ever failed", actionable=True,
+)  # fmt: skip
 def days_since_failed_payment(d: ir.Table) -> Any:
     """Days since a payment last failed."""
     return _days_since(d, "payment_failed")
 
 
 @feature(
-    event_days_, windows=(30, 90), unit="count", factor="contact", empty=0,
-    needs=("group=email",),
+    event_days_, windows=(30, 90), unit="count", factor="contact", empty=0, needs=("group=email",),
+    says="{n} [e-mail|e-mails] received", actionable=True,
 )  # fmt: skip
 def emails(d: ir.Table) -> Any:
     """Emails the customer received."""
@@ -121,8 +133,8 @@ def emails(d: ir.Table) -> Any:
 
 
 @feature(
-    event_days_, windows=(90,), unit="count", factor="engagement", empty=0,
-    needs=("group=cart",),
+    event_days_, windows=(90,), unit="count", factor="engagement", empty=0, needs=("group=cart",),
+    says="{n} [cart|carts] filled and left",
 )  # fmt: skip
 def cart_events(d: ir.Table) -> Any:
     """Carts filled and left."""
@@ -132,13 +144,17 @@ def cart_events(d: ir.Table) -> Any:
 @feature(
     event_days_, windows=(30, 90), unit="count", factor="engagement", empty=0, direction=-1,
     needs=("group=visit",),
+    says="{n} [visit|visits]",
 )  # fmt: skip
 def visits(d: ir.Table) -> Any:
     """Visits to the site, app or store."""
     return _count(d, "visit")
 
 
-@feature(event_days_, unit="days", factor="engagement", direction=1, needs=("group=visit",))
+@feature(
+    event_days_, unit="days", factor="engagement", direction=1, needs=("group=visit",),
+    says="Last visit {value} ago", none="No visit",
+)  # fmt: skip
 def days_since_visit(d: ir.Table) -> Any:
     """Days since the last visit."""
     return _days_since(d, "visit")
@@ -147,6 +163,7 @@ def days_since_visit(d: ir.Table) -> Any:
 @feature(
     event_days_, windows=(365,), unit="count", factor="loyalty", empty=0, direction=-1,
     needs=("group=loyalty",),
+    says="{n} loyalty [event|events]",
 )  # fmt: skip
 def loyalty_events(d: ir.Table) -> Any:
     """Points collected or redeemed and other loyalty events."""
@@ -156,6 +173,7 @@ def loyalty_events(d: ir.Table) -> Any:
 @feature(
     event_days_, windows=(365, None), unit="points", factor="loyalty", empty=0, direction=-1,
     needs=("group=loyalty", "value"),
+    says="{n} loyalty [point|points]",
 )  # fmt: skip
 def loyalty_value(d: ir.Table) -> Any:
     """Sum of the values of loyalty events, such as points."""
@@ -165,13 +183,17 @@ def loyalty_value(d: ir.Table) -> Any:
 @feature(
     event_days_, windows=(90, 365), unit="count", factor="product", empty=0, direction=1,
     needs=("group=incident",),
+    says="{n} [incident|incidents]", actionable=True,
 )  # fmt: skip
 def incidents(d: ir.Table) -> Any:
     """Incidents that hit the customer."""
     return _count(d, "incident")
 
 
-@feature(event_days_, unit="days", factor="product", direction=-1, needs=("group=incident",))
+@feature(
+    event_days_, unit="days", factor="product", direction=-1, needs=("group=incident",),
+    says="Last incident {value} ago.", none="No incident", actionable=True,
+)  # fmt: skip
 def days_since_incident(d: ir.Table) -> Any:
     """Days since the last incident."""
     return _days_since(d, "incident")
@@ -216,16 +238,18 @@ def event_users_(d: ir.Table) -> ir.Table:
 
 
 @feature(
-    event_names_, windows=(30, 90), unit="count", factor="usage", empty=0, direction=-1, needs=USE
-)
+    event_names_, windows=(30, 90), unit="count", factor="usage", empty=0, direction=-1, needs=USE,
+    says="Used the product for {n} [thing|things]",
+)  # fmt: skip
 def use_breadth(d: ir.Table) -> Any:
     """Different things the product was used for."""
     return d.is_newest.sum()
 
 
 @feature(
-    event_users_, windows=(30, 90), unit="count", factor="usage", empty=0, direction=-1, needs=USE
-)
+    event_users_, windows=(30, 90), unit="count", factor="usage", empty=0, direction=-1, needs=USE,
+    says="{n} active [user|users]",
+)  # fmt: skip
 def active_users(d: ir.Table) -> Any:
     """Different people who used the product."""
     return d.is_newest.sum()
@@ -240,13 +264,19 @@ def by_channel(events: ir.Table) -> ir.Table:
     )
 
 
-@view("events", at="ts", needs=("channel",), collapse=by_channel, rows="days")
+@view(
+    "events", at="ts", needs=("channel",), collapse=by_channel, rows="days",
+    none="No visit with a known channel",
+)  # fmt: skip
 def event_channels_(d: ir.Table) -> ir.Table:
     """Rows: a customer's days with visits or use in one channel."""
     return d
 
 
-@feature(event_channels_, windows=(90,), unit="share", factor="profile", by="channel")
+@feature(
+    event_channels_, windows=(90,), unit="share", factor="profile", by="channel",
+    says="{value} of the visits came through {level}",
+)  # fmt: skip
 def visit_channel_share(d: ir.Table, level: str) -> Any:
     """Share of the visits and uses made in this channel."""
     return (d.channel == level).ifelse(d.n, 0).sum() / d.n.sum().nullif(0)

@@ -87,7 +87,7 @@ def in_order(interactions: ir.Table) -> ir.Table:
     return t if late_keys(t) else _in_order(t, [])
 
 
-@view("interactions", at="opened_at", collapse=in_order, rows="tickets")
+@view("interactions", at="opened_at", collapse=in_order, rows="tickets", none="No ticket")
 def tickets_(t: ir.Table) -> ir.Table:
     """Rows: tickets a customer opened."""
     if "passed_3_at" not in t.columns:  # late rows take their place at the cutoff that knows them
@@ -107,13 +107,16 @@ def tickets_(t: ir.Table) -> ir.Table:
     return t
 
 
-@feature(tickets_, windows=WINDOWS, unit="count", factor="effort", empty=0, direction=1)
+@feature(
+    tickets_, windows=WINDOWS, unit="count", factor="effort", empty=0, direction=1,
+    says="{n} [ticket|tickets]",
+)  # fmt: skip
 def tickets(t: ir.Table) -> Any:
     """Tickets the customer opened."""
     return t.count()
 
 
-@feature(tickets_, unit="days", factor="effort")
+@feature(tickets_, unit="days", factor="effort", says="Last ticket {value} ago")
 def days_since_last_ticket(t: ir.Table) -> Any:
     """Days since the customer last opened a ticket."""
     return t.cutoff_day.max().delta(t.day.max(), unit="day") - 1
@@ -123,114 +126,159 @@ RESPONSE = ("first_response_at",)
 
 
 def _response(
-    *windows: Window, unit: str = "hours", direction: Direction = 1, empty: int | None = None
+    *windows: Window,
+    says: str,
+    unit: str = "hours",
+    direction: Direction = 1,
+    empty: int | None = None,
 ) -> Decorator:
     return feature(
         tickets_, windows=windows, unit=unit, factor="responsiveness", direction=direction,
-        needs=RESPONSE, empty=empty,
+        needs=RESPONSE, empty=empty, says=says, actionable=True,
     )  # fmt: skip
 
 
-@_response(*WINDOWS, LAST)
+@_response(*WINDOWS, LAST, says="First response took {value}")
 def first_response_hours_median(t: ir.Table) -> Any:
     """Typical hours until the first reply, up to now where none has come."""
     return t.waited.median() / HOUR
 
 
-@_response(90, 365)
+@_response(90, 365, says="The longest wait for a first response was {value}")
 def first_response_hours_worst(t: ir.Table) -> Any:
     """Longest wait for a first reply, up to now where none has come."""
     return t.waited.max() / HOUR
 
 
-@_response(None)
+@_response(None, says="The newest ticket waited {value} for a first response")
 def first_response_hours_last(t: ir.Table) -> Any:
     """Hours the newest ticket waited for its first reply, up to now if none has come."""
     return newest(t.waited, t.opened_at) / HOUR
 
 
-@_response(90, 365, unit="share", direction=-1)
+@_response(
+    90, 365, unit="share", direction=-1,
+    says="{value} of the tickets were answered within 2 h",
+)  # fmt: skip
 def answered_within_2h_share(t: ir.Table) -> Any:
     """Share of the tickets that got a first reply within two hours, leaving out newer ones."""
     old = t.age >= PROMPT
     return (old & t.is_prompt).sum() / old.sum().nullif(0)
 
 
-@_response(90, 365, unit="count", empty=0)
+@_response(
+    90, 365, unit="count", empty=0,
+    says="{n} [ticket|tickets] waited more than a day for a first response",
+)  # fmt: skip
 def slow_responses(t: ir.Table) -> Any:
     """Tickets that waited more than a day for a first reply, or still do."""
     return t.is_slow.sum()
 
 
-def _resolution(*windows: Window, unit: str = "hours", empty: int | None = None) -> Decorator:
+def _resolution(
+    *windows: Window, says: str, unit: str = "hours", empty: int | None = None
+) -> Decorator:
     return feature(
         tickets_, windows=windows, unit=unit, factor="resolution", direction=1,
-        needs=(ENDED,), empty=empty,
+        needs=(ENDED,), empty=empty, says=says, actionable=True,
     )  # fmt: skip
 
 
-@_resolution(*WINDOWS)
+@_resolution(*WINDOWS, says="Tickets took {value} to solve")
 def resolution_hours_median(t: ir.Table) -> Any:
     """Typical hours until a ticket was solved, up to now where it is open."""
     return t.took.median() / HOUR
 
 
-@_resolution(365)
+@_resolution(365, says="The slowest ticket took {value} to solve")
 def resolution_hours_worst(t: ir.Table) -> Any:
     """Longest time until a ticket was solved, up to now where it is open."""
     return t.took.max() / HOUR
 
 
-@_resolution(None)
+@_resolution(None, says="The newest ticket took {value} to solve")
 def resolution_hours_last(t: ir.Table) -> Any:
     """Hours until the newest ticket was solved, up to now if it is open."""
     return newest(t.took, t.opened_at) / HOUR
 
 
-@_resolution(None, unit="count", empty=0)
+@_resolution(
+    None, unit="count", empty=0,
+    says="{n} [ticket is|tickets are] open // No ticket is open",
+)  # fmt: skip
 def tickets_open(t: ir.Table) -> Any:
     """Tickets neither resolved nor closed, or opened again since."""
     return t.is_open.sum()
 
 
-@_resolution(None, unit="days", empty=0)
+@_resolution(
+    None, unit="days", empty=0,
+    says="A ticket has been open for {value} // No ticket is open",
+)  # fmt: skip
 def open_ticket_age_max(t: ir.Table) -> Any:
     """Days since the oldest ticket that is still open was opened."""
     return t.open_age.max() / DAY
 
 
 def outcome(
-    *needs: str, windows: Sequence[Window] = (365, None), unit: str, factor: str
+    *needs: str,
+    windows: Sequence[Window] = (365, None),
+    unit: str,
+    factor: str,
+    says: str,
+    none: str = "",
+    actionable: bool = False,
 ) -> Decorator:
     """Register a feature of what happened to tickets, of which more is worse."""
-    return feature(tickets_, windows=windows, unit=unit, factor=factor, direction=1, needs=needs)
+    return feature(
+        tickets_, windows=windows, unit=unit, factor=factor, direction=1, needs=needs,
+        says=says, none=none, actionable=actionable,
+    )  # fmt: skip
 
 
-@outcome("reopened_at", unit="share", factor="resolution")
+@outcome(
+    "reopened_at", unit="share", factor="resolution",
+    says="{value} of the tickets had to be opened again", actionable=True,
+)  # fmt: skip
 def reopened_share(t: ir.Table) -> Any:
     """Share of the tickets that had to be opened again."""
     return t.reopened_at.count() / t.count().nullif(0)
 
 
-@outcome("escalated_at", unit="share", factor="resolution")
+@outcome(
+    "escalated_at", unit="share", factor="resolution",
+    says="{value} of the tickets were escalated", actionable=True,
+)  # fmt: skip
 def escalated_share(t: ir.Table) -> Any:
     """Share of the tickets handed up to a higher level."""
     return t.escalated_at.count() / t.count().nullif(0)
 
 
-@outcome("reopens", windows=(365,), unit="times per ticket", factor="resolution")
+@outcome(
+    "reopens", windows=(365,), unit="times per ticket", factor="resolution",
+    says="Tickets were opened again {value} on average // No ticket was opened again",
+    none="No finished ticket", actionable=True,
+)  # fmt: skip
 def reopens_mean(t: ir.Table) -> Any:
     """How often a finished ticket had been opened again, on average."""
     return mean(t.reopens)
 
 
-@outcome("wait_seconds", unit="seconds", factor="responsiveness")
+@outcome(
+    "wait_seconds", unit="seconds", factor="responsiveness",
+    says="Waited {value} until somebody answered", none="No ticket with a known wait",
+    actionable=True,
+)  # fmt: skip
 def wait_seconds_mean(t: ir.Table) -> Any:
     """Average seconds on hold before somebody answered."""
     return mean(t.wait_seconds)
 
 
-@outcome("wait_seconds", windows=(365,), unit="seconds", factor="responsiveness")
+@outcome(
+    "wait_seconds", windows=(365,), unit="seconds", factor="responsiveness",
+    says="Waited up to {value} until somebody answered", none="No ticket with a known wait",
+    actionable=True,
+)  # fmt: skip
 def wait_seconds_worst(t: ir.Table) -> Any:
     """Longest time on hold before somebody answered, in seconds."""
     return t.wait_seconds.max()

@@ -9,12 +9,12 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from tenure.features.spec import feature, view
+from tenure.features.spec import escaped, feature, view
 from tenure.snapshot import known
 
 __all__ = [
-    "Attribute", "attribute_columns", "attribute_levels", "attribute_values", "dated_attributes",
-    "known_attributes",
+    "Attribute", "attribute_columns", "attribute_levels", "attribute_values", "called",
+    "dated_attributes", "known_attributes",
 ]  # fmt: skip
 
 DAY = 86_400
@@ -52,8 +52,21 @@ class Attribute:
     @property
     def description(self) -> str:
         """What the number is, as a phrase for people."""
-        called = _called(self.source)
-        return f"Attribute {called}" if self.level is None else f"Attribute {called}: {self.level}"
+        name = called(self.source)
+        return f"Attribute {name}" if self.level is None else f"Attribute {name}: {self.level}"
+
+    @property
+    def says(self) -> str:
+        """How one customer's value is told; the user's words may hold signs of our language."""
+        name = escaped(called(self.source))
+        if self.level is None:
+            return f"{name} is {{value}}"
+        return f"{name} [is|is not] {escaped(self.level)}"
+
+    @property
+    def none(self) -> str:
+        """What is said where the value is missing."""
+        return f"{escaped(called(self.source))} is not known"
 
 
 def attribute_levels(
@@ -84,8 +97,8 @@ def attribute_levels(
     for column, kind in customers.schema().items():
         if not _is_attribute(column) or not kind.is_string():
             continue
-        called = _called(column)
-        set_by = (given or {}).get(f"customers.{called}", (given or {}).get(called))
+        name = called(column)
+        set_by = (given or {}).get(f"customers.{name}", (given or {}).get(name))
         if set_by is not None:
             chosen[f"customers.{column}"] = tuple(x for x in set_by if x != REST)
             continue
@@ -110,13 +123,13 @@ def attribute_columns(
     """
     made = []
     for column in filter(_is_attribute, available):
-        called = _called(column)
+        name = called(column)
         if f"customers.{column}" not in levels:
-            made.append(Attribute(f"profile[{called}]", column))
+            made.append(Attribute(f"profile[{name}]", column))
             continue
         kept = tuple(levels[f"customers.{column}"])
         made += [
-            Attribute(f"profile[{called}={level}]", column, level, kept) for level in (*kept, REST)
+            Attribute(f"profile[{name}={level}]", column, level, kept) for level in (*kept, REST)
         ]
     return made
 
@@ -150,7 +163,8 @@ def _is_attribute(column: str) -> bool:
     return column.startswith(PREFIX) and column.endswith("]")  # and not the date of one
 
 
-def _called(column: str) -> str:
+def called(column: str) -> str:
+    """Return the user's name of an attribute's column."""
     return column.removeprefix(PREFIX)[:-1]
 
 
@@ -176,13 +190,13 @@ def known_attributes(customers: ir.Table, cutoffs: ir.Table) -> list[ir.Table]:
     ]
 
 
-@view("customers", at="signup_at", rows="customers")
+@view("customers", at="signup_at", rows="customers", none="No sign-up date")
 def signups_(c: ir.Table) -> ir.Table:
     """Rows: the customers who have signed up."""
     return c
 
 
-@feature(signups_, unit="days", factor="lifecycle")
+@feature(signups_, unit="days", factor="lifecycle", says="Signed up {value} ago")
 def days_since_signup(c: ir.Table) -> Any:
     """Days since the customer signed up."""
     return c.cutoff.delta(c.signup_at, unit="second").max() / DAY

@@ -19,7 +19,16 @@ OTHER = "other"
 
 @dataclass(frozen=True)
 class Column:
-    """One finished column and what it means."""
+    """One finished column and what it means.
+
+    Attributes
+    ----------
+    says, none : str
+        How one customer's number, and a missing one, are told, in the language of
+        `explain/words.py`; empty: by the description.
+    actionable : bool
+        Whether the company can change it.
+    """
 
     name: str
     feature: str
@@ -29,6 +38,9 @@ class Column:
     factor: str
     description: str
     direction: int
+    says: str = ""
+    none: str = ""
+    actionable: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,11 +175,17 @@ class Schema:
 
 def _column(f: Any, window: Window, level: str | None) -> Column:
     name = column_name(f.name, window, level)
-    return Column(name, f.name, window, level, f.unit, f.factor, f.description, f.direction)
+    return Column(
+        name, f.name, window, level, f.unit, f.factor, f.description, f.direction,
+        f.says, f.none, f.actionable,
+    )  # fmt: skip
 
 
 def _of_attribute(one: profile.Attribute) -> Column:
-    return Column(one.name, one.source, None, None, one.unit, "profile", one.description, 0)
+    return Column(
+        one.name, one.source, None, None, one.unit, "profile", one.description, 0,
+        one.says, one.none,
+    )  # fmt: skip
 
 
 class _Finished:

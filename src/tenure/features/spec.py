@@ -13,14 +13,18 @@ __all__ = [
     "COMBINED",
     "FACTORS",
     "FEATURES",
+    "ROLES",
     "VIEWS",
     "Combined",
     "Feature",
     "Last",
+    "Role",
     "View",
     "Window",
     "column_name",
     "combined",
+    "declared",
+    "escaped",
     "feature",
     "total",
     "view",
@@ -31,6 +35,19 @@ FACTORS = (
     "engagement", "value", "delivery", "responsiveness", "resolution", "effort", "satisfaction",
     "loyalty", "contact", "pricing", "billing", "product", "lifecycle", "usage", "profile",
 )  # fmt: skip
+
+Role = Literal["cause", "symptom", "circumstance"]
+ROLES: Mapping[str, Role] = {
+    **dict.fromkeys(FACTORS, "circumstance"),
+    **dict.fromkeys(
+        ("delivery", "responsiveness", "resolution", "effort", "billing", "pricing", "product",
+         "contact"),
+        "cause",
+    ),
+    **dict.fromkeys(("satisfaction", "loyalty"), "symptom"),
+}  # fmt: skip
+"""What a factor is to the company: a cause can be changed; a symptom (a score) is a signal to
+listen to, not a lever to pull; a circumstance is neither."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,8 @@ class View:
         Numbers of the config that the rows carry as columns.
     rows : str
         What a row is, in the plural, for the dictionary.
+    none : str
+        What a customer without any row is told: "No ticket".
     """
 
     name: str
@@ -66,6 +85,7 @@ class View:
     beside: Mapping[str, tuple[str, ...]]
     settings: tuple[str, ...]
     rows: str
+    none: str
     build: Callable[..., ir.Table]
 
 
@@ -78,6 +98,9 @@ class _Described:
     factor: str
     empty: int | None  # what "no rows" means; None is missing
     direction: Direction  # 1: more of it is worse for the customer relationship, -1: better
+    says: str  # one customer's sentence, in the language of explain/words.py
+    none: str  # the sentence where the number is missing; the view's where it is empty
+    actionable: bool  # whether the company can change it
 
     @property
     def description(self) -> str:
@@ -136,6 +159,7 @@ def view(
     beside: Mapping[str, Sequence[str]] | None = None,
     settings: Sequence[str] = (),
     rows: str = "rows",
+    none: str = "",
 ) -> Callable[[Callable[..., ir.Table]], Callable[..., ir.Table]]:
     """Register a view: rows of `table` as known at each cutoff, plus the columns the body adds.
 
@@ -147,8 +171,9 @@ def view(
         _claim(name)
         others = {n: tuple(columns) for n, columns in (beside or {}).items()}
         VIEWS[name] = View(
-            name, table, at, tuple(needs), collapse, others, tuple(settings), rows, build
-        )
+            name, table, at, tuple(needs), collapse, others, tuple(settings), rows, none,
+            build,
+        )  # fmt: skip
         return build
 
     return add
@@ -164,6 +189,9 @@ def feature(
     direction: Direction = 0,
     needs: Sequence[str] = (),
     by: str | None = None,
+    says: str = "",
+    none: str = "",
+    actionable: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register an aggregate; the engine pushes each window into it."""
 
@@ -171,8 +199,8 @@ def feature(
         name = body.__name__
         _claim(name)
         FEATURES[name] = Feature(
-            name, tuple(windows), body, unit, factor, empty, direction,
-            of.__name__, tuple(needs), by,
+            name, tuple(windows), body, unit, factor, empty, direction, says,
+            none or VIEWS[of.__name__].none, actionable, of.__name__, tuple(needs), by,
         )  # fmt: skip
         return body
 
@@ -186,6 +214,9 @@ def combined(
     factor: str,
     direction: Direction = 0,
     any_of: Mapping[str, str] | None = None,
+    says: str = "",
+    none: str = "",
+    actionable: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register arithmetic on finished columns; it is missing where a part of it is."""
 
@@ -193,11 +224,28 @@ def combined(
         name = body.__name__
         _claim(name)
         COMBINED[name] = Combined(
-            name, tuple(windows), body, unit, factor, None, direction, any_of or {}
-        )
+            name, tuple(windows), body, unit, factor, None, direction, says, none, actionable,
+            any_of or {},
+        )  # fmt: skip
         return body
 
     return add
+
+
+def declared(name: str) -> Feature | Combined | None:
+    """Return the feature of that name; None for what is not one, such as an attribute."""
+    return FEATURES.get(name) or COMBINED.get(name)
+
+
+def escaped(text: str) -> str:
+    """Keep the signs of a sentence's language out of a user's word.
+
+    Examples
+    --------
+    >>> escaped("price [EUR|USD]")
+    'price (EUR/USD)'
+    """
+    return text.translate(str.maketrans("{}[]|", "()()/")).replace("//", "/")
 
 
 def _claim(name: str) -> None:

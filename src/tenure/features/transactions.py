@@ -65,7 +65,7 @@ def _sequence(days: ir.Table, keys: list[str]) -> ir.Table:
     )
 
 
-@view("transactions", at="ts", collapse=by_day, rows="purchase days")
+@view("transactions", at="ts", collapse=by_day, rows="purchase days", none="No purchase")
 def purchase_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's days with money, purchases told apart from refunds."""
     if "is_purchase" not in d.columns:  # late rows join their day at the cutoff that knows them
@@ -74,37 +74,56 @@ def purchase_days_(d: ir.Table) -> ir.Table:
     return d.mutate(is_last_3=d.is_purchase & d.passed_3_at.isnull())
 
 
-@feature(purchase_days_, windows=WINDOWS, unit="days", factor="engagement", empty=0, direction=-1)
+@feature(
+    purchase_days_, windows=WINDOWS, unit="days", factor="engagement", empty=0, direction=-1,
+    says="Bought on {n} [day|days]",
+)  # fmt: skip
 def purchase_days(d: ir.Table) -> Any:
     """Days with a purchase."""
     return d.is_purchase.sum()
 
 
-@feature(purchase_days_, windows=WINDOWS, unit="count", factor="engagement", empty=0, direction=-1)
+@feature(
+    purchase_days_, windows=WINDOWS, unit="count", factor="engagement", empty=0, direction=-1,
+    says="{n} [order|orders]",
+)  # fmt: skip
 def orders(d: ir.Table) -> Any:
     """Orders of more than zero."""
     return d.orders.sum()
 
 
-@feature(purchase_days_, unit="days", factor="engagement", direction=1)
+@feature(
+    purchase_days_, unit="days", factor="engagement", direction=1,
+    says="Last purchase {value} ago",
+)  # fmt: skip
 def days_since_last_purchase(d: ir.Table) -> Any:
     """Days since the last purchase."""
     return d.cutoff_day.max().delta(d.day.max(where=d.is_purchase), unit="day") - 1
 
 
-@feature(purchase_days_, windows=(365, None, LAST), unit="days", factor="engagement")
+@feature(
+    purchase_days_, windows=(365, None, LAST), unit="days", factor="engagement",
+    says="Bought every {value}", none="Fewer than two purchases",
+)  # fmt: skip
 def gap_mean(d: ir.Table) -> Any:
     """Usual days between two purchases."""
     return d.gap_days.sum() / d.gap_days.count().nullif(0)
 
 
-@feature(purchase_days_, unit="days", factor="engagement")
+@feature(
+    purchase_days_, unit="days", factor="engagement",
+    says="{value} between the last two purchases", none="Fewer than two purchases",
+)  # fmt: skip
 def gap_last(d: ir.Table) -> Any:
     """Days between the last two purchases."""
     return d.gap_days.argmax(d.day, where=d.is_purchase)
 
 
-@feature(purchase_days_, windows=(365, None), unit="ratio", factor="engagement")
+@feature(
+    purchase_days_, windows=(365, None), unit="ratio", factor="engagement",
+    says="The time between purchases varied by {percent} of its average",
+    none="Fewer than three purchases",
+)  # fmt: skip
 def gap_variation(d: ir.Table) -> Any:
     """How irregular the days between purchases are (spread over mean)."""
     n, s = d.gap_days.count(), d.gap_days.sum()
@@ -114,61 +133,92 @@ def gap_variation(d: ir.Table) -> Any:
     return spread.sqrt() / (s / n.nullif(0)).nullif(0)
 
 
-@combined(unit="ratio", factor="engagement", direction=1)
+@combined(
+    unit="ratio", factor="engagement", direction=1,
+    says="Silent for {value} their own time between purchases",
+    none="Fewer than two purchases",
+)  # fmt: skip
 def overdue_ratio(f: Any) -> Any:
     """Days since the last purchase over the usual gap."""
     return f.days_since_last_purchase() / f.gap_mean().nullif(0)
 
 
-@combined(windows=(60, 180), unit="share", factor="engagement", direction=-1)
+@combined(
+    windows=(60, 180), unit="share", factor="engagement", direction=-1,
+    says="{value} of the days with a purchase{window} fell into the newer half", none="No purchase",
+)  # fmt: skip
 def purchase_trend(f: Any, w: int) -> Any:
     """Share of the purchase days that fell into the newer half of the window."""
     return f.purchase_days(w // 2) / f.purchase_days(w).nullif(0)
 
 
-@feature(purchase_days_, windows=(*WINDOWS, LAST), unit="currency", factor="value", empty=0)
+@feature(
+    purchase_days_, windows=(*WINDOWS, LAST), unit="currency", factor="value", empty=0,
+    says="Spent {value}",
+)  # fmt: skip
 def spend(d: ir.Table) -> Any:
     """Money spent on purchases, before refunds."""
     return total(d.gross)
 
 
-@feature(purchase_days_, windows=WINDOWS, unit="currency", factor="value")
+@feature(
+    purchase_days_, windows=WINDOWS, unit="currency", factor="value",
+    says="The largest order was {value}",
+)  # fmt: skip
 def largest_basket(d: ir.Table) -> Any:
     """Largest single order."""
     return d.largest.max(where=d.is_purchase).cast("float64")
 
 
-@combined(windows=WINDOWS, unit="currency per order", factor="value")
+@combined(
+    windows=WINDOWS, unit="currency per order", factor="value",
+    says="Spent {value} an order", none="No purchase",
+)  # fmt: skip
 def average_basket(f: Any, w: int | None = None) -> Any:
     """Average money per order."""
     return f.spend(w) / f.orders(w).nullif(0)
 
 
-@combined(windows=(60, 180), unit="share", factor="value", direction=-1)
+@combined(
+    windows=(60, 180), unit="share", factor="value", direction=-1,
+    says="{value} of the money spent{window} fell into the newer half", none="No purchase",
+)  # fmt: skip
 def spend_trend(f: Any, w: int) -> Any:
     """Share of the spend that fell into the newer half of the window."""
     return f.spend(w // 2) / f.spend(w).nullif(0)
 
 
-@feature(purchase_days_, windows=WINDOWS, unit="count", factor="product", empty=0, direction=1)
+@feature(
+    purchase_days_, windows=WINDOWS, unit="count", factor="product", empty=0, direction=1,
+    says="{n} [refund or cancellation|refunds or cancellations]",
+)  # fmt: skip
 def refunds(d: ir.Table) -> Any:
     """Refunds and cancellations."""
     return d.refunds.sum()
 
 
-@feature(purchase_days_, windows=WINDOWS, unit="currency", factor="product", empty=0, direction=1)
+@feature(
+    purchase_days_, windows=WINDOWS, unit="currency", factor="product", empty=0, direction=1,
+    says="{value} given back in refunds",
+)  # fmt: skip
 def refunded(d: ir.Table) -> Any:
     """Money given back in refunds and cancellations."""
     return total(d.refunded)
 
 
-@combined(windows=WINDOWS, unit="share", factor="product", direction=1)
+@combined(
+    windows=WINDOWS, unit="share", factor="product", direction=1,
+    says="{value} of the money spent was given back", none="No purchase",
+)  # fmt: skip
 def refund_share(f: Any, w: int | None = None) -> Any:
     """Money given back as a share of the money spent."""
     return f.refunded(w) / f.spend(w).nullif(0)
 
 
-@feature(purchase_days_, windows=WINDOWS, unit="share", factor="pricing", needs=("discount",))
+@feature(
+    purchase_days_, windows=WINDOWS, unit="share", factor="pricing", needs=("discount",),
+    says="Discounts took {value} off the price", actionable=True,
+)  # fmt: skip
 def discount_share(d: ir.Table) -> Any:
     """Discounts as a share of the price before discount."""
     return total(d.discount) / (total(d.gross) + total(d.discount)).nullif(0)
@@ -201,13 +251,19 @@ def by_level(d: ir.Table, column: str) -> ir.Table:
     return _mark_new(days.agg(ts=d.ts.min(), orders=d.orders.sum()), column, keys)
 
 
-@view("transactions", at="ts", needs=("channel",), collapse=orders_by("channel"))
+@view(
+    "transactions", at="ts", needs=("channel",), collapse=orders_by("channel"),
+    none="No order with a known channel",
+)  # fmt: skip
 def channel_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's orders of a day in one channel."""
     return by_level(d, "channel")
 
 
-@view("transactions", at="ts", needs=("category",), collapse=orders_by("category"))
+@view(
+    "transactions", at="ts", needs=("category",), collapse=orders_by("category"),
+    none="No order with a known category",
+)  # fmt: skip
 def category_days_(d: ir.Table) -> ir.Table:
     """Rows: a customer's orders of a day in one category."""
     return by_level(d, "category")
@@ -218,25 +274,37 @@ def level_share(d: ir.Table, column: str, level: str) -> Any:
     return (d[column] == level).ifelse(d.orders, 0).sum() / d.orders.sum().nullif(0)
 
 
-@feature(channel_days_, windows=(90, 365, None), unit="share", factor="profile", by="channel")
+@feature(
+    channel_days_, windows=(90, 365, None), unit="share", factor="profile", by="channel",
+    says="{value} of the orders came through {level}",
+)  # fmt: skip
 def channel_share(d: ir.Table, level: str) -> Any:
     """Share of the orders made in this channel."""
     return level_share(d, "channel", level)
 
 
-@feature(channel_days_, unit="count", factor="profile", empty=0)
+@feature(
+    channel_days_, unit="count", factor="profile", empty=0,
+    says="Ordered through {n} [channel|channels]",
+)  # fmt: skip
 def channels(d: ir.Table) -> Any:
     """Different channels ordered in."""
     return d.is_new.sum()
 
 
-@feature(category_days_, windows=(90, 365, None), unit="share", factor="product", by="category")
+@feature(
+    category_days_, windows=(90, 365, None), unit="share", factor="product", by="category",
+    says="{value} of the orders were in {level}",
+)  # fmt: skip
 def category_share(d: ir.Table, level: str) -> Any:
     """Share of the orders made in this category."""
     return level_share(d, "category", level)
 
 
-@feature(category_days_, unit="count", factor="product", empty=0)
+@feature(
+    category_days_, unit="count", factor="product", empty=0,
+    says="Bought in {n} [category|categories]",
+)  # fmt: skip
 def categories(d: ir.Table) -> Any:
     """Different categories ordered in."""
     return d.is_new.sum()

@@ -12,7 +12,7 @@ from tenure.labels.people import (
     treated,
     with_outcome,
 )
-from tenure.labels.subscription import departures, durations, standing
+from tenure.labels.subscription import departures, durations, ends, standing
 from tenure.labels.terms import cohorts, has_price, revenue, terms, unpriced
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "departures",
     "durations",
     "eligible",
+    "ends",
     "has_price",
     "known_customers",
     "labelled",

@@ -25,6 +25,7 @@ __all__ = [
     "days_to_end",
     "departures",
     "durations",
+    "ends",
     "known_periods",
     "lives",
     "noticed",
@@ -176,6 +177,33 @@ def days_to_end(
     gone = _collected(told.order_by("customer_id", "cutoff"))
     asked = keys[["customer_id", "cutoff"]].merge(gone, on=["customer_id", "cutoff"], how="left")
     return asked["days"].to_numpy(dtype=np.float64)
+
+
+def ends(
+    tables: Mapping[str, ir.Table], day: dt.date, zone: ZoneInfo, grace_days: int
+) -> pd.DataFrame:
+    """Return the ends of spells that are known to be ends at a cutoff, and their reasons.
+
+    What ended within `grace_days` before it may still go on.
+
+    Returns
+    -------
+    DataFrame
+        `customer_id` and `reason` (`voluntary`, `involuntary`, or null where nothing is said).
+    """
+    rows = known_periods(tables, [day], zone)
+    spells = _spells(rows, ["customer_id"], grace_days)
+    certain = spells.ended_day < ibis.literal(day - dt.timedelta(days=grace_days))
+    over = spells.filter(certain).select("customer_id", "ended_at", "voluntary")
+    said = rows.filter(rows.end_reason == "voluntary")
+    said = said.select("customer_id", "ended_at", is_said=True).distinct()
+    both = over.left_join(said, ["customer_id", "ended_at"])
+    reason = ibis.cases(
+        (~both.voluntary, "involuntary"), (both.is_said.notnull(), "voluntary"), else_=None
+    )
+    told = both.select("customer_id", "ended_at", reason=reason.cast("string"))
+    frame: pd.DataFrame = told.order_by("customer_id", "ended_at").to_pyarrow().to_pandas()
+    return frame[["customer_id", "reason"]]
 
 
 def _held(tables: Mapping[str, ir.Table]) -> list[str]:

@@ -13,7 +13,7 @@ import jinja2
 import pandas as pd
 
 from tenure.config import Config
-from tenure.explain.reasons import REASONS
+from tenure.explain.reasons import FAVOURABLE, REASONS
 from tenure.report import words, writing
 from tenure.report.charts import charts
 from tenure.report.meaning import defined, meaning
@@ -260,11 +260,9 @@ def _customers(scored: pd.DataFrame, config: Config) -> Json:
 
 def _reasons(said: list[str]) -> Json:
     """Say once what all reasons of a customer have in common: whether they raise or lower."""
-    for effect, lead in (("raises", "Raised by:"), ("lowers", "Lowered by:")):
-        ending = f" ({effect} the chance of leaving)."
-        if said and all(s.endswith(ending) for s in said):
-            return {"lead": lead, "reasons": [s.removesuffix(ending) for s in said]}
-    return {"lead": "", "reasons": said}
+    if said and all(s.endswith(FAVOURABLE) for s in said):
+        return {"lead": "Lowered by:", "reasons": [s.removesuffix(FAVOURABLE) for s in said]}
+    return {"lead": "Raised by:" if said else "", "reasons": [s.removesuffix(".") for s in said]}
 
 
 def _data(data: Json) -> Json:
