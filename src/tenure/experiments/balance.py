@@ -1,0 +1,105 @@
+"""Whether the arms look drawn by lot: nothing known before a contact may tell them apart.
+
+Two checks, of which the smaller p counts, doubled. The largest difference of one feature, by its
+own clustered error and times the number of features (Bonferroni), finds a rule such as "the regular
+buyers". A quadratic form of the differences of the expected leaving and of the main directions of
+all features (Hansen and Bowers 2008, Statistical Science 23, eq. 9, clustered by customer) finds
+many small ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2, norm
+
+from tenure.experiments.effect import influence
+from tenure.experiments.rows import Array, Trial
+
+__all__ = ["BROKEN", "balance"]
+
+BROKEN = 0.01
+"""Arms that differ so much come by lot once in a hundred times or less."""
+DIRECTIONS = 10
+LEAST_MOVING = 100  # rows off a feature's commonest value: fewer have no normal error
+SHOWN = 5
+EXPECTED = "expected_leaving"
+
+
+def balance(trial: Trial, expected: Array | None) -> dict[str, Any]:
+    """Compare what was known of the arms before the contact.
+
+    Parameters
+    ----------
+    trial : Trial
+    expected : array or None
+        Chance of leaving, by what was known before and without the customer's own rows.
+
+    Returns
+    -------
+    dict
+        `holds`, `p_value`, `features`, and the `largest` standardised differences (of the means,
+        in standard deviations).
+    """
+    names, scaled = _standardised(trial, expected)
+    if not names:
+        return {"holds": True, "p_value": None, "features": 0, "largest": []}
+    found, parts = [], np.empty_like(scaled)
+    for j in range(len(names)):
+        value, parts[:, j] = influence(scaled[:, j], trial.treated, trial.test)
+        found.append(value)
+    apart = np.array(found)
+    summed = _by_customer(parts, trial.customer)
+    z = np.abs(apart) / np.sqrt((summed**2).sum(axis=0))
+    p_one = min(1.0, len(names) * 2 * float(norm.sf(z.max())))
+    p_value = min(1.0, 2 * min(p_one, _joint(names, scaled, trial)))
+    order = np.argsort(-np.abs(apart), kind="stable")[:SHOWN]
+    largest = [{"feature": names[j], "difference": float(apart[j])} for j in order]
+    return {
+        "holds": p_value >= BROKEN, "p_value": p_value, "features": len(names), "largest": largest,
+    }  # fmt: skip
+
+
+def _standardised(trial: Trial, expected: Array | None) -> tuple[list[str], Array]:
+    """Return the features that vary, missing ones at their mean, in standard deviations."""
+    X = trial.X if expected is None else trial.X.assign(**{EXPECTED: expected})
+    values = X.to_numpy(dtype=np.float64)
+    names, kept = [], []
+    for j, name in enumerate(X.columns):
+        column = values[:, j]
+        known = np.isfinite(column)
+        if known.sum() < LEAST_MOVING:
+            continue
+        column = np.where(known, column, column[known].mean())
+        _, often = np.unique(column, return_counts=True)
+        if len(column) - often.max() < LEAST_MOVING:
+            continue
+        low, high = np.quantile(column, [0.005, 0.995])  # one customer's fortune is no imbalance
+        column = np.clip(column, low, high)
+        if column.std() > 0:
+            names.append(str(name))
+            kept.append((column - column.mean()) / column.std())
+    return names, np.column_stack(kept) if kept else np.empty((len(trial), 0))
+
+
+def _joint(names: list[str], scaled: Array, trial: Trial) -> float:
+    """Return p of the quadratic form, chi-square with as many degrees as directions."""
+    _, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    main = scaled @ directions[:, -DIRECTIONS:]
+    if EXPECTED in names:
+        main = np.column_stack([main, scaled[:, names.index(EXPECTED)]])
+    told = [influence(column, trial.treated, trial.test) for column in main.T]
+    apart = np.array([value for value, _ in told])
+    summed = _by_customer(np.column_stack([part for _, part in told]), trial.customer)
+    spread = summed.T @ summed
+    rank = int(np.linalg.matrix_rank(spread, hermitian=True))
+    return float(chi2.sf(apart @ np.linalg.pinv(spread, hermitian=True) @ apart, rank))
+
+
+def _by_customer(parts: Array, customer: NDArray[np.intp]) -> Array:
+    """Sum rows of one customer."""
+    order = np.argsort(customer, kind="stable")
+    start = np.flatnonzero(np.diff(customer[order], prepend=-1))
+    return np.asarray(np.add.reduceat(parts[order], start, axis=0))
