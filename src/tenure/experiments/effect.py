@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 from tenure.experiments.rows import Array, Ints, Trial
 
-__all__ = ["NINETY", "clustered_error", "difference", "effect", "enough", "influence"]
+__all__ = ["NINETY", "clustered_error", "difference", "effect", "enough", "influence", "stretched"]
 
 NINETY = float(norm.ppf(0.95))
 LEAST = 10
@@ -72,6 +72,16 @@ def difference(
         "value": value, "lower": value - NINETY * error, "upper": value + NINETY * error,
         "error": error,
     }  # fmt: skip
+
+
+def stretched(told: dict[str, float], wider: float) -> dict[str, float]:
+    """Return an estimate whose interval is as many times as wide about its value."""
+    value = told["value"]
+    return {
+        **told,
+        "lower": value - wider * (value - told["lower"]),
+        "upper": value + wider * (told["upper"] - value),
+    }
 
 
 def enough(trial: Trial) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tenure.config import CampaignConfig
-from tenure.experiments.effect import NINETY, clustered_error
+from tenure.experiments.effect import NINETY, clustered_error, stretched
 from tenure.experiments.rows import Array, Trial
 
 __all__ = ["SHARE", "chosen", "contact_costs", "policies"]
@@ -63,6 +63,7 @@ def policies(
     scores: dict[str, Array],
     campaign: CampaignConfig,
     worth: float | None = None,
+    wider: float = 1.0,
 ) -> dict[str, Any]:
     """Compare ways of choosing whom to contact, per 1,000 customers.
 
@@ -77,6 +78,9 @@ def policies(
         Capacity and costs.
     worth : float, optional
         Money that a customer kept is worth (V_A − V_0).
+    wider : float
+        By how much intervals of what uplift chooses are stretched: `uplift.CROSSED` for a ranking
+        learnt in folds.
 
     Returns
     -------
@@ -88,10 +92,11 @@ def policies(
     ways = {name: chosen(trial, score, campaign.capacity) for name, score in scores.items()}
     share = float(np.mean(next(iter(ways.values()))))
     ways |= {"random": np.full(len(trial), share), "everybody": np.ones(len(trial))}
-    told: dict[str, Any] = {
-        name: _of(trial, saved, way, cost, worth) for name, way in ways.items()
-    }  # fmt: skip
-    apart = _of(trial, saved, ways["uplift"] - ways["risk"], cost, worth)
+    told: dict[str, Any] = {}
+    for name, way in ways.items():
+        learnt = wider if name == "uplift" else 1.0
+        told[name] = _of(trial, saved, way, cost, worth, learnt)
+    apart = _of(trial, saved, ways["uplift"] - ways["risk"], cost, worth, wider)
     del apart["contacted"]
     return {
         "per": 1000, "share_contacted": share, "cost_of_contact": float(cost.mean()),
@@ -99,12 +104,13 @@ def policies(
     }  # fmt: skip
 
 
-def _of(trial: Trial, saved: Array, way: Array, cost: Array, worth: float | None) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "contacted": 1000 * float(way.mean()), "kept": _mean(way * saved, trial),
-    }  # fmt: skip
+def _of(
+    trial: Trial, saved: Array, way: Array, cost: Array, worth: float | None, wider: float
+) -> dict[str, Any]:
+    kept = stretched(_mean(way * saved, trial), wider)
+    told: dict[str, Any] = {"contacted": 1000 * float(way.mean()), "kept": kept}
     if worth is not None and math.isfinite(worth):
-        told["net"] = _mean(way * (worth * saved - cost), trial)
+        told["net"] = stretched(_mean(way * (worth * saved - cost), trial), wider)
     return told
 
 

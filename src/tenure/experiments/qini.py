@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenure.evaluation.bootstrap import Estimate, chunks, interval
+from tenure.experiments.effect import stretched
 from tenure.experiments.learning import Learnt
 from tenure.experiments.rows import Array, Trial
 
@@ -62,7 +63,9 @@ def ranks_of_fold(learnt: Learnt, score: Array) -> Array:
     return told
 
 
-def qini(trial: Trial, score: Array, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+def qini(
+    trial: Trial, score: Array, *, wider: float = 1.0, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Any]:
     """Return the coefficient with a 90 % bootstrap interval over customers, and the curve.
 
     Parameters
@@ -70,6 +73,8 @@ def qini(trial: Trial, score: Array, *, draws: int = DRAWS, seed: int = 0) -> di
     trial : Trial
     score : array
         The highest is contacted first.
+    wider : float
+        By how much the interval is stretched: `uplift.CROSSED` for a ranking learnt in folds.
     draws, seed : int
         Of the bootstrap. The scores stay as they are.
 
@@ -88,7 +93,7 @@ def qini(trial: Trial, score: Array, *, draws: int = DRAWS, seed: int = 0) -> di
         _coefficient(trial, stayed, weight, by_score, best, counts)
         for counts in _draws(trial, draws, seed)
     ]
-    told: Estimate = interval(value, np.concatenate(drawn))
+    told: Estimate = stretched(interval(value, np.concatenate(drawn)), wider)
     seen, kept = _curve(trial, stayed, weight, by_score, once)
     return {**told, "curve": _thinned(seen[0], kept[0])}
 

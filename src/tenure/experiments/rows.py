@@ -17,6 +17,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from tenure import labels
@@ -98,8 +99,8 @@ class Trial:
     def take(self, some: NDArray[np.bool_]) -> Trial:
         """Keep some rows, the numbers of customers and tests, and each row's chance of its arm."""
         return Trial(
-            self.X[some], self.left[some], self.treated[some], self.share[some], self.test[some],
-            self.customer[some], self.tests, self.cost[some], self.notes,
+            self.X.iloc[some], self.left[some], self.treated[some], self.share[some],
+            self.test[some], self.customer[some], self.tests, self.cost[some], self.notes,
         )  # fmt: skip
 
 
@@ -220,7 +221,8 @@ def features(
     Apart from the cutoffs that models learn from, so that nothing of these days reaches them; a
     customer's features do not depend on who else is there.
     """
-    ids = ibis.memtable(found.frame[["customer_id"]].drop_duplicates())
+    who = sorted(set(found.frame["customer_id"]))
+    ids = ibis.memtable(pa.table({"customer_id": pa.array(who, pa.string())}))
     few = {name: table.semi_join(ids, "customer_id") for name, table in tables.items()}
     matrix = build(few, found.days, zone, schema)
     return labels.beside(few, matrix, found.days, zone, churn)

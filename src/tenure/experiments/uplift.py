@@ -1,4 +1,11 @@
-"""Who is persuadable: whether those a contact keeps can be told apart, and better than by risk."""
+"""Who is persuadable: whether those a contact keeps can be told apart, and better than by risk.
+
+A ranking judged in folds is learnt from the rows that judge its neighbours, so that its merit is
+Σ K(i, j)·ψᵢ·ψⱼ over pairs of rows in different folds: each pair counts twice, and where nobody is
+persuadable the variance is twice what is seen with the rankings held fixed (a degenerate
+U-statistic; Lee 1990, U-Statistics, 1.3). Intervals of such figures are √2 times as wide. Of a
+ranking learnt on earlier tests they are not.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tenure.config import Config
-from tenure.experiments.effect import counts, difference
+from tenure.experiments.effect import counts, difference, stretched
 from tenure.experiments.learning import Learnt, carried_on, signal
 from tenure.experiments.policy import policies
 from tenure.experiments.qini import qini, ranks_of_fold
@@ -19,6 +26,8 @@ __all__ = ["LEAST_LEAVERS", "judged", "uplift"]
 
 LEAST_LEAVERS = 100  # of each arm: with fewer, who is persuadable cannot be learnt
 FIFTHS = 5
+CROSSED = 2.0**0.5
+"""How much wider intervals are of what was learnt in folds."""
 
 
 def uplift(trial: Trial, learnt: Learnt, config: Config, worth: float | None) -> dict[str, Any]:
@@ -40,7 +49,7 @@ def uplift(trial: Trial, learnt: Learnt, config: Config, worth: float | None) ->
         `out_of_fold` and, where an earlier test's label was complete before the newest,
         `out_of_time`; `told_apart` and `better_than_risk`, and `says`, a sentence.
     """
-    told: dict[str, Any] = {"out_of_fold": judged(trial, learnt, config, worth)}
+    told: dict[str, Any] = {"out_of_fold": judged(trial, learnt, config, worth, CROSSED)}
     told["out_of_time"] = None
     earlier, later = _in_time(trial, config)
     if _learnable(trial, earlier) and _learnable(trial, later):
@@ -55,8 +64,8 @@ def uplift(trial: Trial, learnt: Learnt, config: Config, worth: float | None) ->
 
 
 def judged(
-    trial: Trial, learnt: Learnt, config: Config, worth: float | None
-) -> dict[str, Any]:  # fmt: skip
+    trial: Trial, learnt: Learnt, config: Config, worth: float | None, wider: float = 1.0
+) -> dict[str, Any]:
     """Judge a ranking by uplift beside one by risk, on rows that did not teach it."""
     by = {
         "uplift": ranks_of_fold(learnt, learnt.saved),
@@ -65,14 +74,14 @@ def judged(
     saved = -signal(trial, learnt.expected)
     return {
         **counts(trial),
-        "qini": qini(trial, by["uplift"], seed=config.model.seed),
+        "qini": qini(trial, by["uplift"], wider=wider, seed=config.model.seed),
         "qini_by_risk": qini(trial, by["risk"], seed=config.model.seed),
-        "fifths": _fifths(trial, learnt, by["uplift"]),
-        "policy": policies(trial, saved, by, config.campaign, worth),
+        "fifths": _fifths(trial, learnt, by["uplift"], wider),
+        "policy": policies(trial, saved, by, config.campaign, worth, wider),
     }
 
 
-def _fifths(trial: Trial, learnt: Learnt, rank: Array) -> list[dict[str, Any]]:
+def _fifths(trial: Trial, learnt: Learnt, rank: Array, wider: float) -> list[dict[str, Any]]:
     """Return the effect of a contact by fifth of the ranking, the most persuadable first."""
     number = np.minimum((rank * FIFTHS).astype(int), FIFTHS - 1)
     rows = []
@@ -81,7 +90,7 @@ def _fifths(trial: Trial, learnt: Learnt, rank: Array) -> list[dict[str, Any]]:
         arms = [here.left[here.treated == arm] for arm in (True, False)]
         if min(map(len, arms)) < 2:
             continue
-        found = difference(here.left, here.treated, here.test, here.customer)
+        found = stretched(difference(here.left, here.treated, here.test, here.customer), wider)
         expected = -100 * float(learnt.saved[number == k].mean())
         rows.append({"fifth": FIFTHS - k, **counts(here), "effect": found, "expected": expected})
     return rows
