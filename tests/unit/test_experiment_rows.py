@@ -103,6 +103,15 @@ def test_the_newest_days_count(typed):
     assert "2 older tests" in told.notes[0]
 
 
+def test_of_many_contacts_some_customers_are_read_in_all_their_tests(typed, monkeypatch):
+    monkeypatch.setattr("tenure.experiments.rows.MOST_ROWS", 200)
+    rows = arms(200) + arms(200, ts=NOON + 20 * ONE)
+    told = found(typed, rows)
+    assert 100 < len(told.frame) < 300
+    assert told.frame.groupby("customer_id").size().eq(2).all()
+    assert "Of 400 contacts and controls" in told.notes[0]
+
+
 def test_costs_are_those_recorded(typed):
     rows = [sent(r["customer_id"], treated=r["treated"], cost=2.5 if r["treated"] else None)
             for r in arms()]  # fmt: skip

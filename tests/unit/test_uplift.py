@@ -56,6 +56,14 @@ def test_a_coefficient_does_not_depend_on_the_order_of_rows(make_trial):
     assert told["lower"] == pytest.approx(again["lower"], abs=1e-12)
 
 
+def test_the_curve_ends_at_the_effect(make_trial):
+    one = make_trial(16, customers=2000, tests=1, effect=lambda x: -0.1)
+    curve = qini(one, one.X["a"].to_numpy(), draws=2)["curve"]
+    whole = one.left[~one.treated].mean() - one.left[one.treated].mean()
+    assert curve[0] == {"share": 0.0, "kept": 0.0}
+    assert curve[-1]["kept"] == pytest.approx(1000 * whole)
+
+
 def test_equal_scores_are_worth_nothing(make_trial):
     one = make_trial(14, customers=400)
     assert qini(one, np.zeros(len(one)), draws=5)["value"] == pytest.approx(0, abs=1e-12)

@@ -19,9 +19,20 @@ from scipy.stats import norm
 
 from tenure.experiments.rows import Array, Ints, Trial
 
-__all__ = ["NINETY", "clustered_error", "difference", "effect", "enough", "influence", "stretched"]
+__all__ = [
+    "NINETY",
+    "clustered_error",
+    "counts",
+    "difference",
+    "effect",
+    "enough",
+    "influence",
+    "stretched",
+]
 
 NINETY = float(norm.ppf(0.95))
+FOUR_IN_FIVE = float(norm.ppf(0.975) + norm.ppf(0.8))
+"""Standard errors that an effect must measure to be found (5 %, two-sided) 4 times in 5."""
 LEAST = 10
 """Leavers and stayers each arm needs: below, a normal interval promises too much."""
 
@@ -103,15 +114,13 @@ def effect(trial: Trial, expected: Array | None) -> dict[str, Any]:
     Returns
     -------
     dict
-        `value`, `lower`, `upper` (90 %), `p_value` (two-sided), `adjusted` alike, and how many
-        were compared.
+        `value`, `lower`, `upper` (90 %), `p_value` (two-sided), `detectable_points` (what tests of
+        this size find 4 times in 5), `adjusted` alike, and how many were compared.
     """
     arms = trial.treated, trial.test, trial.customer
-    plain = difference(trial.left, *arms)
-    told: dict[str, Any] = {**plain, "p_value": _p_value(plain), "adjusted": None}
+    told: dict[str, Any] = {**_tested(difference(trial.left, *arms)), "adjusted": None}
     if expected is not None:
-        fair = difference(trial.left - expected, *arms)
-        told["adjusted"] = {**fair, "p_value": _p_value(fair)}
+        told["adjusted"] = _tested(difference(trial.left - expected, *arms))
     return {**told, **counts(trial)}
 
 
@@ -124,7 +133,8 @@ def counts(trial: Trial) -> dict[str, Any]:
     return told
 
 
-def _p_value(told: dict[str, float]) -> float | None:
-    if not told["error"] > 0:
-        return None
-    return float(2 * norm.sf(abs(told["value"]) / told["error"]))
+def _tested(told: dict[str, float]) -> dict[str, Any]:
+    """Add how rare such a difference is by chance, and which the tests could find."""
+    error = told["error"]
+    p = float(2 * norm.sf(abs(told["value"]) / error)) if error > 0 else None
+    return {**told, "p_value": p, "detectable_points": FOUR_IN_FIVE * error}

@@ -145,5 +145,13 @@ def _says(told: dict[str, Any]) -> str:
         )
     if told["how_sure"] == PROVEN:
         verb = "keeps customers" if decisive["value"] < 0 else "drives customers away"
-        return f"Contacting {verb}: {points} of leaving in {tests} ({size})."
+        said = f"Contacting {verb}: {points} of leaving in {tests} ({size})."
+        least = decisive["detectable_points"]
+        if abs(decisive["value"]) < least:
+            near = min(decisive["lower"], decisive["upper"], key=abs)
+            said += (
+                f" Tests of this size find {least:.1f} points 4 times in 5; a smaller effect that "
+                f"is found looks larger than it is (Gelman and Carlin 2014): plan with {near:+.1f}."
+            )
+        return said
     return f"Whether contacting keeps customers is not proven: {points} in {tests} ({size})."

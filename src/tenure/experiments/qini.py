@@ -81,7 +81,8 @@ def qini(
     Returns
     -------
     dict
-        `value`, `lower`, `upper`, and `curve`: `share` contacted and customers `kept` per 1,000.
+        `value`, `lower`, `upper`, and `curve`: the `share` contacted, and customers `kept` by it of
+        1,000 in all.
     """
     stayed = 1.0 - trial.left
     weight = _weights(trial)
@@ -95,7 +96,8 @@ def qini(
     ]
     told: Estimate = stretched(interval(value, np.concatenate(drawn)), wider)
     seen, kept = _curve(trial, stayed, weight, by_score, once)
-    return {**told, "curve": _thinned(seen[0], kept[0])}
+    contacted = float((weight * trial.treated).sum())
+    return {**told, "curve": _thinned(seen[0], kept[0] / contacted)}
 
 
 def _weights(trial: Trial) -> Array:
@@ -140,10 +142,7 @@ def _coefficient(
 
 
 def _thinned(seen: Array, kept: Array) -> list[dict[str, float]]:
-    """Return the curve at even shares, per 1,000 rows; half of them were contacted or so."""
+    """Return the curve at even shares, per 1,000 customers."""
     shares = np.linspace(0, 1, POINTS + 1)
-    at = np.interp(shares * seen[-1], seen, kept)
-    return [
-        {"share": float(share), "kept": float(1000 * q / seen[-1])}
-        for share, q in zip(shares, at, strict=True)
-    ]
+    at = 1000 * np.interp(shares * seen[-1], seen, kept)
+    return [{"share": float(s), "kept": float(q)} for s, q in zip(shares, at, strict=True)]

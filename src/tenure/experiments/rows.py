@@ -35,6 +35,8 @@ Ints = NDArray[np.intp]
 
 MOST_DAYS = 6
 """Days of tests for which features are built, the newest."""
+MOST_ROWS = 60_000
+"""Contacts and controls that are read; of more, those of some customers, whoever they are."""
 SAME_TEST_DAYS = 7
 LEAST_ARM = 10  # customers of an arm, else a test compares nobody with somebody
 
@@ -201,6 +203,12 @@ def _complete(frame: pd.DataFrame, until: dt.date, churn: ChurnConfig) -> Contac
         notes.append(f"Of the {len(days)} days of tests the newest {MOST_DAYS} count: "
                      f"{older:,} older tests are left out.")  # fmt: skip
         frame = frame[frame["cutoff"] >= days[-MOST_DAYS]]
+    if len(frame) > MOST_ROWS:
+        drawn = pd.util.hash_array(frame["customer_id"].to_numpy(dtype=object)) / 2.0**64
+        some = frame[drawn < MOST_ROWS / len(frame)]
+        notes.append(f"Of {len(frame):,} contacts and controls {len(some):,} are read, those of "
+                     "some customers, whoever they are.")  # fmt: skip
+        frame = some
     return Contacts(frame.reset_index(drop=True), tuple(notes))
 
 
