@@ -12,16 +12,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import chi2, norm
 
-from tenure.experiments.effect import influence
 from tenure.experiments.rows import Array, Trial
 
 __all__ = ["BROKEN", "balance"]
 
-BROKEN = 0.01
-"""Arms that differ so much come by lot once in a hundred times or less."""
+BROKEN = 0.001
+"""Arms that differ so much come by lot once in a thousand times or less."""
 DIRECTIONS = 10
 LEAST_MOVING = 100  # rows off a feature's commonest value: fewer have no normal error
 SHOWN = 5
@@ -46,13 +44,9 @@ def balance(trial: Trial, expected: Array | None) -> dict[str, Any]:
     names, scaled = _standardised(trial, expected)
     if not names:
         return {"holds": True, "p_value": None, "features": 0, "largest": []}
-    found, parts = [], np.empty_like(scaled)
-    for j in range(len(names)):
-        value, parts[:, j] = influence(scaled[:, j], trial.treated, trial.test)
-        found.append(value)
-    apart = np.array(found)
-    summed = _by_customer(parts, trial.customer)
-    z = np.abs(apart) / np.sqrt((summed**2).sum(axis=0))
+    parts = _parts(scaled, trial)
+    apart, spread = parts.sum(axis=0), np.sqrt((parts**2).sum(axis=0))
+    z = np.abs(apart) / np.where(spread > 0, spread, np.inf)
     p_one = min(1.0, len(names) * 2 * float(norm.sf(z.max())))
     p_value = min(1.0, 2 * min(p_one, _joint(names, scaled, trial)))
     order = np.argsort(-np.abs(apart), kind="stable")[:SHOWN]
@@ -90,16 +84,23 @@ def _joint(names: list[str], scaled: Array, trial: Trial) -> float:
     main = scaled @ directions[:, -DIRECTIONS:]
     if EXPECTED in names:
         main = np.column_stack([main, scaled[:, names.index(EXPECTED)]])
-    told = [influence(column, trial.treated, trial.test) for column in main.T]
-    apart = np.array([value for value, _ in told])
-    summed = _by_customer(np.column_stack([part for _, part in told]), trial.customer)
-    spread = summed.T @ summed
+    parts = _parts(main, trial)
+    apart, spread = parts.sum(axis=0), parts.T @ parts
     rank = int(np.linalg.matrix_rank(spread, hermitian=True))
     return float(chi2.sf(apart @ np.linalg.pinv(spread, hermitian=True) @ apart, rank))
 
 
-def _by_customer(parts: Array, customer: NDArray[np.intp]) -> Array:
-    """Sum rows of one customer."""
-    order = np.argsort(customer, kind="stable")
-    start = np.flatnonzero(np.diff(customer[order], prepend=-1))
-    return np.asarray(np.add.reduceat(parts[order], start, axis=0))
+def _parts(values: Array, trial: Trial) -> Array:
+    """Return each customer's part in the differences of the arms' means, as a lot makes them.
+
+    Measured from the mean of both arms of a test: under a fair lot they are one.
+    """
+    n = np.bincount(trial.test).astype(np.float64)
+    means = np.zeros((len(n), values.shape[1]))
+    np.add.at(means, trial.test, values)
+    p = trial.share
+    weight = (trial.treated - p) / (p * (1 - p)) / len(trial)
+    rows = (values - (means / n[:, None])[trial.test]) * weight[:, None]
+    order = np.argsort(trial.customer, kind="stable")
+    start = np.flatnonzero(np.diff(trial.customer[order], prepend=-1))
+    return np.asarray(np.add.reduceat(rows[order], start, axis=0))
