@@ -66,13 +66,14 @@ def test_rounds_follow_from_the_capacity():
     five = next(r for r in told["effects"] if r["points"] == 5)
     assert five["rounds"] == int(np.ceil(five["customers_each_arm"] / 200))
     assert five["days"] == (five["rounds"] - 1) * 30 + 90
-    assert "Among the riskiest 400, of whom 50 % leave" in told["says"]
+    assert "Among the riskiest 400 of 2,400, of whom 50 % leave" in told["says"]
 
 
 def test_without_a_capacity_half_of_everybody_is_held_out():
     told = sample_size(np.full(1001, 0.2), config())
     assert told["contacted_a_round"] == 500
     assert told["among"] == 1000
+    assert told["says"].startswith("Among all 1,001, of whom 20 % leave")
 
 
 def test_nobody_to_ask():

@@ -152,6 +152,9 @@ def test_money_is_what_is_kept_less_all_contacts(some):
     assert told["cost_source"] == "recorded in treatments"
     way = told["ways"]["uplift"]
     assert way["net"]["value"] == pytest.approx(50 * way["kept"]["value"] - 2 * way["contacted"])
+    assert way["cost_of_kept"]["value"] == pytest.approx(
+        2 * way["contacted"] / way["kept"]["value"]
+    )
 
 
 def test_costs_not_recorded_are_those_the_config_expects(some):

@@ -95,7 +95,7 @@ def _parts(values: Array, trial: Trial) -> Array:
 
     Measured from the mean of both arms of a test: under a fair lot they are one.
     """
-    n = np.bincount(trial.test).astype(np.float64)
+    n = np.maximum(np.bincount(trial.test), 1).astype(np.float64)
     means = np.zeros((len(n), values.shape[1]))
     np.add.at(means, trial.test, values)
     p = trial.share

@@ -14,7 +14,7 @@ from tenure.config import Config
 from tenure.experiments.balance import balance
 from tenure.experiments.effect import counts, difference, effect, enough
 from tenure.experiments.learning import cross_fitted
-from tenure.experiments.rows import Trial, contacts, features, trial
+from tenure.experiments.rows import Array, Trial, contacts, features, trial
 from tenure.experiments.sample_size import LEVEL, detectable, sample_size
 from tenure.experiments.uplift import enough_leavers, uplift
 from tenure.features.attributes import columns_of
@@ -85,7 +85,7 @@ def found(rows: Trial, config: Config, worth: float | None = None) -> dict[str, 
     expected = None if learnt is None else learnt.expected
     told["effect"] = effect(rows, expected)
     told["balance"] = balance(rows, expected)
-    told["tests"] = [_one(rows, number) for number in range(len(rows.tests))]
+    told["tests"] = [_one(rows, expected, number) for number in range(len(rows.tests))]
     told["how_sure"] = _how_sure(rows, told)
     told["says"] = [_says(told)]
     if learnt is not None and told["balance"]["holds"]:
@@ -101,9 +101,11 @@ def _question(config: Config) -> str:
     return "leaving" if days is None else f"leaving within {days} days of the test's day"
 
 
-def _one(rows: Trial, number: int) -> dict[str, Any]:
+def _one(rows: Trial, expected: Array | None, number: int) -> dict[str, Any]:
     """Return one test: its campaign and day, its arms, what it found and could have found."""
-    here = rows.take(rows.test == number)
+    some = rows.test == number
+    here = rows.take(some)
+    fair = balance(here, None if expected is None else expected[some])
     named = rows.tests.iloc[number]
     size = counts(here)
     least = detectable(size["leaving_rate_held_out"], size["contacted"], size["held_out"])
@@ -111,6 +113,7 @@ def _one(rows: Trial, number: int) -> dict[str, Any]:
         "campaign": str(named["campaign"]), "day": str(pd.Timestamp(named["day"]).date()), **size,
         "effect": difference(here.left, here.treated, here.test, here.customer),
         "detectable_points": None if least is None else 100 * least,
+        "balance_p_value": fair["p_value"],
     }  # fmt: skip
 
 
@@ -131,6 +134,7 @@ def _decisive(effect: dict[str, Any]) -> dict[str, Any]:
 
 
 def _says(told: dict[str, Any]) -> str:
+    """Say what contacting did, and how sure that is."""
     effect, n = told["effect"], len(told["tests"])
     decisive = _decisive(effect)
     tests = "1 randomised test" if n == 1 else f"{n} randomised tests"

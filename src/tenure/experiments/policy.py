@@ -86,7 +86,8 @@ def policies(
     -------
     dict
         Of each way `contacted`, `kept` with a 90 % interval and, where `worth` is given, `net`
-        money alike; `uplift_less_risk`, the same of their difference.
+        money alike, and `cost_of_kept`, what a customer kept costs (None where a bound cannot be
+        had); `uplift_less_risk`, the same of their difference.
     """
     cost, source = contact_costs(trial, campaign)
     ways = {name: chosen(trial, score, campaign.capacity) for name, score in scores.items()}
@@ -97,7 +98,7 @@ def policies(
         learnt = wider if name == "uplift" else 1.0
         told[name] = _of(trial, saved, way, cost, worth, learnt)
     apart = _of(trial, saved, ways["uplift"] - ways["risk"], cost, worth, wider)
-    del apart["contacted"]
+    del apart["contacted"], apart["cost_of_kept"]
     return {
         "per": 1000, "share_contacted": share, "cost_of_contact": float(cost.mean()),
         "cost_source": source, "kept_worth": worth, "ways": told, "uplift_less_risk": apart,
@@ -109,6 +110,9 @@ def _of(
 ) -> dict[str, Any]:
     kept = stretched(_mean(way * saved, trial), wider)
     told: dict[str, Any] = {"contacted": 1000 * float(way.mean()), "kept": kept}
+    spent = 1000 * float((way * cost).mean())
+    bounds = {"value": kept["value"], "lower": kept["upper"], "upper": kept["lower"]}
+    told["cost_of_kept"] = {name: spent / n if n > 0 else None for name, n in bounds.items()}
     if worth is not None and math.isfinite(worth):
         told["net"] = stretched(_mean(way * (worth * saved - cost), trial), wider)
     return told

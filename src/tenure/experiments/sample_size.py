@@ -111,13 +111,14 @@ def sample_size(probabilities: ArrayLike, config: Config) -> dict[str, Any] | No
         return None
     each = most if config.campaign.capacity is None else min(config.campaign.capacity, most)
     rate = float(p[: 2 * each].mean())
+    among = f"all {len(p):,}" if each == most else f"the riskiest {2 * each:,} of {len(p):,}"
     assumed = 100 * config.campaign.accept_rate * rate
     rows = [{**_row(rate, points, each, config), "assumed": False} for points in POINTS]
     rows.append({**_row(rate, assumed, each, config), "assumed": True})
     return {
         "power": POWER, "level": LEVEL, "among": 2 * each, "customers": len(p),
         "leaving_rate": rate, "contacted_a_round": each, "effects": rows,
-        "says": _says(rows, each, rate),
+        "says": _says(rows, each, rate, among),
     }  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def _row(rate: float, points: float, each: int, config: Config) -> dict[str, Any
     return {"points": points, "customers_each_arm": need, "rounds": rounds, "days": days}
 
 
-def _says(rows: Sequence[dict[str, Any]], each: int, rate: float) -> str:
+def _says(rows: Sequence[dict[str, Any]], each: int, rate: float, among: str) -> str:
     """Say of the effect the config assumes, and of one of 2 points, what they take."""
     told = []
     for row in (rows[-1], rows[1]):
@@ -144,8 +145,8 @@ def _says(rows: Sequence[dict[str, Any]], each: int, rate: float) -> str:
             f"contacted and as many held out at random ({times} of {each:,}{days})"
         )
     if not told:
-        return "Hardly anybody leaves among the riskiest: a test would find nothing."
+        return "Hardly anybody leaves: a test would find nothing."
     return (
-        f"Among the riskiest {2 * each:,}, of whom {100 * rate:.0f} % leave, a test that finds it "
+        f"Among {among}, of whom {100 * rate:.0f} % leave, a test that finds it "
         f"4 times in 5: {'; '.join(told)}."
     )
