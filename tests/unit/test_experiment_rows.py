@@ -62,10 +62,19 @@ def test_a_campaign_without_a_control_group_is_no_test(typed):
     assert "all 2024-04-01" in told.notes[0]
 
 
-def test_who_was_in_both_arms_is_left_out(typed):
-    told = found(typed, [*arms(), sent("c01", NOON + ONE)])
+def test_who_was_in_both_arms_on_one_day_is_left_out(typed):
+    told = found(typed, [*arms(), sent("c01", NOON + ONE / 24)])
     assert "c01" not in set(told.frame["customer_id"])
     assert "1 customers were in both arms" in told.notes[0]
+
+
+def test_the_first_arm_is_the_one_that_was_drawn(typed):
+    """Whom the campaign reaches after all stays with those held out."""
+    told = found(typed, [*arms(), sent("c01", NOON + ONE), sent("c00", NOON + ONE, treated=False)])
+    arm = told.frame.set_index("customer_id")["treated"]
+    assert len(arm) == 24
+    assert not arm["c01"]
+    assert arm["c00"]
 
 
 def test_days_within_a_week_are_one_test_known_from_its_first(typed):

@@ -152,7 +152,12 @@ def contacts(
 
 
 def _joined(frame: pd.DataFrame) -> pd.DataFrame:
-    """Join the days of a campaign that are one test, and each customer's rows in it."""
+    """Join the days of a campaign that are one test, and each customer's rows in it.
+
+    The arm is that of the customer's first row: one held out and contacted days later was drawn to
+    be held out, and leaving them out would take from that arm alone.
+    """
+    frame = frame.sort_values(["campaign", "customer_id", "day"], ignore_index=True)
     days = pd.to_datetime(frame.pop("day"))
     first: dict[tuple[str, pd.Timestamp], pd.Timestamp] = {}
     begun: dict[str, pd.Timestamp] = {}
@@ -167,7 +172,7 @@ def _joined(frame: pd.DataFrame) -> pd.DataFrame:
     frame["test"] = frame["campaign"] + " " + frame["cutoff"].dt.strftime("%Y-%m-%d")
     by = ["customer_id", "cutoff", "test", "campaign"]
     whole = frame.groupby(by, as_index=False).agg(
-        treated=("treated", "max"), held_out=("held_out", "max"), cost=("cost", "sum")
+        treated=("treated", "first"), held_out=("held_out", "first"), cost=("cost", "sum")
     )
     known_cost = frame.groupby(by)["cost"].count().to_numpy() > 0
     whole["cost"] = whole["cost"].where(known_cost)
@@ -179,7 +184,7 @@ def _complete(frame: pd.DataFrame, until: dt.date, churn: ChurnConfig) -> Contac
     notes = []
     both = (frame["treated"] & frame["held_out"]).to_numpy()
     if both.any():
-        notes.append(f"{int(both.sum()):,} customers were in both arms of a test: left out.")
+        notes.append(f"{int(both.sum()):,} customers were in both arms on one day: left out.")
     frame = frame[~both].drop(columns="held_out")
     size = frame.groupby("test")["treated"].agg(["sum", "count"])
     smaller = np.minimum(size["sum"], size["count"] - size["sum"])
