@@ -8,6 +8,7 @@ import pytest
 
 from tenure.bundle import Bundle
 from tenure.config import ChurnConfig, ClvConfig
+from tenure.experiments.rows import Trial
 from tenure.features.schema import Schema
 from tenure.inputs import inputs
 from tenure.models.btyd import PurchaseModel
@@ -76,3 +77,39 @@ def make_features():
 @pytest.fixture(scope="session")
 def bundle():
     return bundle_of()
+
+
+def trial_of(
+    seed, customers=3000, tests=2, effect=lambda x: 0.0, chance=lambda x: 0.5, columns=6,
+    lasting=False,
+):  # fmt: skip
+    """Draw rows of randomised tests: `b` is the risk, `effect` is added to the leaving rate.
+
+    Parameters
+    ----------
+    effect, chance : callable
+        Of the features, what a contact adds to the chance of leaving, and the chance of it.
+    lasting : bool
+        Whether a customer has the same arm in all tests.
+    """
+    rng = np.random.default_rng(seed)
+    test = np.repeat(np.arange(tests), customers)
+    customer = np.tile(np.arange(customers), tests)
+    names = ["a", "b", *(f"x{k}" for k in range(columns - 2))]
+    own = rng.normal(size=(customers, columns))[customer]
+    X = pd.DataFrame(own + 0.3 * rng.normal(size=own.shape), columns=names)
+    lot = rng.random(customers)[customer] if lasting else rng.random(len(customer))
+    treated = lot < chance(X)
+    risk = 1 / (1 + np.exp(1 - 0.8 * X["b"].to_numpy()))
+    left = rng.random(len(X)) < np.clip(risk + treated * effect(X), 0, 1)
+    share = pd.Series(treated).groupby(test).transform("mean").to_numpy(dtype=float)
+    days = pd.date_range("2024-01-01", periods=tests, freq="182D")
+    return Trial(
+        X, left.astype(float), treated, share, test, customer,
+        pd.DataFrame({"campaign": "stay", "day": days}), np.full(len(X), np.nan),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_trial():
+    return trial_of
