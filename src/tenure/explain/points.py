@@ -19,7 +19,7 @@ from tenure.models.candidate import Candidate
 if TYPE_CHECKING:
     import shap
 
-__all__ = ["Explained", "by_factor", "drivers", "explain"]
+__all__ = ["Explained", "by_factor", "drivers", "explain", "exposure"]
 
 ADDITIVE = 1e-6  # log-odds by which contributions may miss the margin
 FEW = 20  # rows below which worst and best fifths mean nothing
@@ -51,6 +51,16 @@ class Explained:
     points: pd.DataFrame
     probability: Array
     typical: float
+
+    @property
+    def scale(self) -> Array:
+        """Points of churn probability for each unit of log-odds, by row."""
+        log_odds, points = self.log_odds.to_numpy(), self.points.to_numpy()
+        if not log_odds.shape[1]:
+            return np.zeros(len(log_odds))
+        rows, most = np.arange(len(log_odds)), np.abs(log_odds).argmax(axis=1)
+        given = log_odds[rows, most]
+        return np.asarray(points[rows, most] / np.where(given == 0, 1.0, given))
 
     def to_shap(self, X: pd.DataFrame) -> shap.Explanation:
         """Return a `shap.Explanation` in log-odds, so that every shap plot works."""
@@ -147,12 +157,19 @@ def _feature(points: pd.Series, values: pd.Series, column: Column) -> dict[str, 
     }
 
 
-def _direction(points: pd.Series, X: pd.DataFrame, members: list[Column]) -> float | None:
+def exposure(X: pd.DataFrame, members: list[Column]) -> pd.Series | None:
+    """Mean rank of the features that declare a direction, 1 = worst; None if none does."""
     declared = [c for c in members if c.direction]
-    if not declared or len(points) < FEW:
+    if not declared:
         return None
     ranks = [X[c.name].rank(pct=True) * c.direction for c in declared]
-    exposure = pd.concat(ranks, axis=1).mean(axis=1)
-    worst = points[exposure >= exposure.quantile(0.8)]
-    best = points[exposure <= exposure.quantile(0.2)]
+    return pd.concat(ranks, axis=1).mean(axis=1)
+
+
+def _direction(points: pd.Series, X: pd.DataFrame, members: list[Column]) -> float | None:
+    felt = exposure(X, members)
+    if felt is None or len(points) < FEW:
+        return None
+    worst = points[felt >= felt.quantile(0.8)]
+    best = points[felt <= felt.quantile(0.2)]
     return float(worst.mean() - best.mean()) if len(worst) and len(best) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from tenure.models.booster_text import UnsuitedError
 from tenure.models.candidate import checked_target, select_inputs
+from tenure.models.shapley import Tables, shap, tables
 
 __all__ = ["PARAMETERS", "ROUNDS", "LightGBM", "Settings", "fit_lightgbm"]
 
@@ -40,6 +43,7 @@ PARAMETERS: Mapping[str, Any] = {
 }
 ROUNDS = 150
 MONOTONE_METHOD = "intermediate"
+ADDITIVE = 1e-6  # log-odds by which SHAP values of tables may miss a margin
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,31 @@ class LightGBM:
             return np.empty(0)
         return self._mean(values, raw_score=True) + self.offset
 
+    @cached_property
+    def _tables(self) -> Tables | None:
+        """What `shapley` reads SHAP values from; None for trees it does not speak of."""
+        with contextlib.suppress(UnsuitedError):
+            return tables(self.boosters, range(len(self.columns)))
+        return None
+
     def contributions(self, X: pd.DataFrame) -> tuple[pd.DataFrame, float]:
-        """Exact SHAP values by LightGBM's own `pred_contrib`; about 1 ms a row and booster."""
+        """Exact SHAP values: by tables, some 10 µs a row, else by LightGBM's `pred_contrib`.
+
+        Tables whose values miss the margin of some row are not believed for any.
+        """
         values = select_inputs(X, self.columns, self.name)
+        made, names = self._tables, list(self.columns)
+        if made is not None:
+            parts = shap(made, values)
+            margin = self._mean(values, raw_score=True) if len(values) else np.empty(0)
+            gap = np.abs(parts.sum(axis=1) + made.base - margin)
+            if gap.max(initial=0.0) <= ADDITIVE:
+                return pd.DataFrame(parts, X.index, names), made.base + self.offset
         # the base is a property of the trees, so one empty row tells it even when X is empty
         given = values if len(values) else np.full((1, len(self.columns)), np.nan)
-        shap = self._mean(given, pred_contrib=True)
-        parts = pd.DataFrame(shap[: len(values), :-1], index=X.index, columns=list(self.columns))
-        return parts, float(shap[0, -1]) + self.offset
+        slow = self._mean(given, pred_contrib=True)
+        parts = slow[: len(values), :-1]
+        return pd.DataFrame(parts, X.index, names), float(slow[0, -1]) + self.offset
 
     def _mean(self, values: Array, **how: bool) -> Array:
         said = (b.predict(values, num_threads=THREADS, **how) for b in self._built)
