@@ -11,15 +11,15 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from tenure import labels, results, storage, valuation
+from tenure import results, storage, valuation
 from tenure.audit.leaks import audit
 from tenure.backtest import churn as churn_backtest
 from tenure.backtest import folds as fold_backtest
 from tenure.backtest.champion import Meeting, meet
 from tenure.backtest.record import record
 from tenure.config import Config
+from tenure.drivers import Subject, find_drivers
 from tenure.errors import ModelError
-from tenure.explain.points import Explained, drivers, explain
 from tenure.features.attributes import columns_of
 from tenure.inputs import described
 from tenure.labels.horizon import settled
@@ -107,8 +107,10 @@ def train(config: Config, config_file: Path, *, progress: Progress = lambda *_: 
         value, held = valuation.held(ready, sources, churn, config)
         progress("fitting the final models")
         final = refit(ready, churn, value, config)
-        found, explained = _drivers(final, ready, config)
+        instead = final.lightgbm, final.lightgbm_calibrator
+        subject, explained = Subject.of(final.bundle, ready, churn.settings, instead)
         scores = final.bundle.score(ready.today, ready.known, explained)
+        found = find_drivers(subject, ready, sources, scores, config, progress)
         clv = valuation.told(held, scores, final.bundle, final.notes, ready, config)
         metrics = {
             "project": config.project,
@@ -210,32 +212,3 @@ def _finish(metrics: dict[str, Any], tracking: Tracking, config: Config) -> None
             "is the challenger: train again, or decide with `tenure promote`."
         )
         results.write_json(config.out / "metrics.json", metrics)
-
-
-def _drivers(
-    final: Refitted, ready: Population, config: Config
-) -> tuple[dict[str, Any], Explained | None]:
-    """Explain the customers of today by the registered model; by LightGBM if it has one input.
-
-    Returned beside it: what the registered model says of those customers, if there are any.
-    """
-    bundle = final.bundle
-    here = ready.today[labels.statuses(ready.today, config.churn) == "scored"]
-    X = ready.X if here.empty else bundle.inputs(here)  # nobody at stake: the training rows
-    model, explained = bundle.candidate, bundle.explain(X, ready.as_of)
-    today = None if here.empty else explained
-    if explained.log_odds.shape[1] < 2:  # a model of one number has no drivers to tell apart
-        model = final.lightgbm
-        explained = explain(model, final.lightgbm_calibrator, X)
-    found = {
-        "as_of": None if ready.as_of is None else str(ready.as_of),
-        "customers": len(X),
-        "unit": "points of churn probability (1 point = 0.01)",
-        "typical_probability": explained.typical,
-        "base_rate": bundle.base_rate,
-        "model": model.name,
-        "registered": bundle.candidate.name,
-        "note": "What goes together with leaving in this model; association, not proof of cause.",
-        "factors": drivers(explained, X, bundle.columns),
-    }
-    return found, today

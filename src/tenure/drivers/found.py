@@ -121,7 +121,7 @@ def find_drivers(
         progress("comparing like with like")
         of = cohort(ready, sources, config)
         tried = [] if of is None else assess(of, ready, sources, config)
-        tests = _tests(subject, ready, sources, scores, config)
+        tests = _tests(ready, sources, scores, config)
         goals = simulate_goals(of, ready, sources, subject.bundle, scores, config, progress)
     factors = _factors(subject, ready, stable, tried, tests, config)
     return {
@@ -195,9 +195,7 @@ def _interactions(subject: Subject, stable: Stability) -> list[Json]:
     )
 
 
-def _tests(
-    subject: Subject, ready: Population, sources: Sources, scores: pd.DataFrame, config: Config
-) -> Json:
+def _tests(ready: Population, sources: Sources, scores: pd.DataFrame, config: Config) -> Json:
     """Read randomised tests, or say how large one must be."""
     scored = scores[scores["status"] == "scored"]
     p = scored["churn_probability"].to_numpy(dtype=np.float64)

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from tenure import levers
-
 from tenure.config import Config
 from tenure.effects.adjusted import Adjusted, Estimate, adjusted
 from tenure.effects.checks import (

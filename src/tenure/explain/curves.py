@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tenure.explain.reasons import number, phrase
+from tenure.explain.words import number, phrase
 from tenure.features.schema import Column
 
 __all__ = ["curve", "leaving_rate"]

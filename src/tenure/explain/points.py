@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,13 @@ class Explained:
         rows, most = np.arange(len(log_odds)), np.abs(log_odds).argmax(axis=1)
         given = log_odds[rows, most]
         return np.asarray(points[rows, most] / np.where(given == 0, 1.0, given))
+
+    def rows(self, some: slice) -> Explained:
+        """Return a part of the rows."""
+        return replace(
+            self, log_odds=self.log_odds.iloc[some], points=self.points.iloc[some],
+            probability=self.probability[some],
+        )  # fmt: skip
 
     def to_shap(self, X: pd.DataFrame) -> shap.Explanation:
         """Return a `shap.Explanation` in log-odds, so that every shap plot works."""
