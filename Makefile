@@ -9,7 +9,7 @@ export WHY
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train demo simulate bench bench-models bench-values score promote rollback kpis features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
+.PHONY: help setup train demo simulate bench bench-models bench-values score promote rollback kpis drivers features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
 
 help: ## Show what each target does
 	@echo 'make TARGET [CONFIG=file.yaml] [CUSTOMERS=list.csv] [OUT=file.csv|.parquet] [CUTOFF=2026-06-01] [VERSION=2] [WHY="…"]'
@@ -37,6 +37,9 @@ rollback: .venv/ready ## Go back to the champion before this one; WHY="…" is k
 
 kpis: .venv/ready ## Compute the figures of the customer experience, month by month
 	@.venv/bin/tenure kpis -c $(CONFIG)
+
+drivers: .venv/ready ## Find why customers leave, by the champion, and what goals would change
+	@.venv/bin/tenure drivers -c $(CONFIG)
 
 features: .venv/ready ## Write the features of everybody as known at CUTOFF, into OUT
 	@.venv/bin/tenure features -c $(CONFIG) --cutoff $(CUTOFF) --out $(OUT)

@@ -202,6 +202,17 @@ def rollback(config: ConfigFile, why: Why, json_: Json = False) -> None:
 
 
 @app.command()
+def drivers(config: ConfigFile, json_: Json = False) -> None:
+    """Find why customers leave, by the champion; writes out/<project>/drivers.json."""
+    from tenure.drivers import anew
+
+    settings = load_config(config)
+    with _progress() as progress:
+        done = anew(settings, progress=progress)
+    _say(done.text, done.found, json_)
+
+
+@app.command()
 def simulate(
     out: Annotated[Path, typer.Option(help="A folder for the tables, their config and truth/.")],
     customers: Annotated[int, typer.Option(help="How many customers.")] = 20_000,

@@ -98,18 +98,27 @@ class Population:
         return self.matrix[self.matrix["cutoff"] == pd.Timestamp(self.as_of)]
 
 
-def prepare(sources: Sources, config: Config) -> Population:
+def prepare(sources: Sources, config: Config, schema: Schema | None = None) -> Population:
     """Build features once for every day asked about, then labels and inputs.
+
+    Parameters
+    ----------
+    sources, config
+        The logs and the question.
+    schema : Schema, optional
+        The columns of a model that exists; planned from the data by default.
 
     Raises
     ------
     DataError
         If no cutoff fits, a class is too rare to learn from, or a table ended too early.
     """
-    return _undated(sources, config) if config.churn.kind == "label" else _dated(sources, config)
+    if config.churn.kind == "label":
+        return _undated(sources, config, schema)
+    return _dated(sources, config, schema)
 
 
-def _dated(sources: Sources, config: Config) -> Population:
+def _dated(sources: Sources, config: Config, schema: Schema | None) -> Population:
     first, until, zone, churn = (
         sources.first_day, sources.observed_until, config.zone, config.churn,
     )  # fmt: skip
@@ -118,7 +127,7 @@ def _dated(sources: Sources, config: Config) -> Population:
     is_valued = churn.kind == "inactivity"
     value_days = value.validation_days(first, until)
     origins = value.origins(first, until) if is_valued else ()
-    schema = plan_schema(
+    schema = schema or plan_schema(
         sources.tables,
         first,
         days[0],
@@ -208,9 +217,9 @@ def _timing(
     return models, tuple(dict.fromkeys(refused))
 
 
-def _undated(sources: Sources, config: Config) -> Population:
+def _undated(sources: Sources, config: Config, schema: Schema | None) -> Population:
     """Take the customers who carry a label; nothing about them is dated."""
-    schema = plan_people(sources.tables, config.features.levels)
+    schema = schema or plan_people(sources.tables, config.features.levels)
     matrix = people_matrix(sources.tables, schema)
     matrix["cutoff"] = pd.Series(pd.NaT, matrix.index, "datetime64[s]")
     label = labels.customer_labels(sources.tables).reindex(matrix["customer_id"]).to_numpy()

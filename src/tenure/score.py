@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,12 +14,12 @@ from tenure import labels, storage
 from tenure.bundle import Bundle
 from tenure.config import Config
 from tenure.cutoffs import check_day
-from tenure.errors import ConfigError, DataError, EnvironmentFault, ModelError, listing
+from tenure.errors import ConfigError, DataError, EnvironmentFault
 from tenure.features.attributes import people_matrix
 from tenure.features.matrix import build
 from tenure.outputs import as_given, check_out, write_table
+from tenure.serving import check_columns, in_force
 from tenure.sources import Sources, load
-from tenure.track import champion
 
 __all__ = ["Scored", "score"]
 
@@ -74,14 +74,10 @@ def score(
     check_out(out, config, *lists)
     aside = out.with_name(f"{out.stem}.unknown.csv")
     check_out(aside, config, *lists)
-    found = champion(config.project)
-    bundle = replace(storage.load(found.folder), campaign=config.campaign)
-    if config.churn.is_auto:  # the champion's own answer: newer data may give another one
-        config = config.asking(horizon_days=bundle.churn.horizon_days)
-    _same_question(bundle, config)
+    found, bundle, config = in_force(config)
     listed = None if customers is None else _listed(customers)
     with load(config) as sources:
-        _check_columns(sources, bundle)
+        check_columns(sources, bundle)
         day, matrix, known = _people(sources, bundle, as_of)
     rows = bundle.score(matrix, known)
     unknown = pd.Series([], dtype="str")
@@ -139,24 +135,6 @@ def _listed(path: Path) -> pd.Series:
     return ids[ids != ""].drop_duplicates().reset_index(drop=True)
 
 
-def _same_question(bundle: Bundle, config: Config) -> None:
-    trained, asked = (
-        {f"churn.{k}": v for k, v in one.churn.model_dump().items()}
-        | {f"clv.{k}": v for k, v in one.clv.model_dump(exclude={"replacement_cost"}).items()}
-        | {"timezone": one.timezone, "currency": one.currency}
-        for one in (bundle, config)
-    )
-    problems = [
-        f"{key}: the model was trained with {value!r}, the config says {asked[key]!r}."
-        for key, value in trained.items()
-        if value != asked[key]
-    ]
-    if problems:
-        raise ModelError(
-            listing("config", problems) + "\n  Score with the model's config, or train again."
-        )
-
-
 def _people(
     sources: Sources, bundle: Bundle, as_of: dt.date | None
 ) -> tuple[dt.date | None, pd.DataFrame, pd.Series]:
@@ -173,17 +151,3 @@ def _people(
     matrix = build(tables, [day], zone, bundle.schema)
     matrix = labels.beside(tables, matrix, [day], zone, churn)
     return day, matrix, labels.known_customers(tables, day, zone, churn.table)
-
-
-def _check_columns(sources: Sources, bundle: Bundle) -> None:
-    for table, columns in bundle.schema.available.items():
-        held = sources.tables[table].columns if table in sources.tables else ()
-        absent = sorted(set(columns) - set(held))
-        if absent:
-            problems = [
-                f"{column}: the model was trained with it; here it is missing or empty."
-                for column in absent
-            ]
-            raise DataError(
-                listing(table, problems) + "\n  Map these columns in the config, or train again."
-            )

@@ -13,7 +13,7 @@ from tenure import labels
 from tenure.bundle import Bundle
 from tenure.config import Config
 from tenure.config.playbook import play_of
-from tenure.drivers.sure import SCALE, how_sure, verdict
+from tenure.drivers.sure import PROVEN, SCALE, how_sure, verdict
 from tenure.effects.adjusted import quietly
 from tenure.effects.assess import Assessed, assess
 from tenure.effects.goals import simulate_goals
@@ -35,6 +35,7 @@ __all__ = ["Subject", "find_drivers"]
 
 TOGETHER_ROWS = 2_000  # customers for whom interactions are taken
 TESTED = "contact"  # the factor that treatments are about
+CONTACT = "Contact customers at risk: the test shows that it keeps them"
 NOTE = "Points say what goes together with leaving in this model; `how_sure` says what is more."
 Json = dict[str, Any]
 Progress = Callable[..., None]
@@ -165,6 +166,8 @@ def _factors(
             role, one["churn_points"], band, mine, tests if factor == TESTED else None
         )
         play = play_of(factor, config.playbook)
+        if factor == TESTED and word == PROVEN and factor not in config.playbook:
+            play = play.model_copy(update={"action": _tested_action(tests)})
         ends = (None, None, None) if band is None else (band.lower, band.upper, band.floor)
         found.append(
             {
@@ -182,6 +185,12 @@ def _factors(
             }
         )
     return found
+
+
+def _tested_action(tests: Json) -> str:
+    """Do what the test showed, not what is usual."""
+    effect = tests["effect"]["adjusted"] or tests["effect"]
+    return CONTACT if effect["value"] < 0 else "Pause campaigns: the test shows they drive away"
 
 
 def _interactions(subject: Subject, stable: Stability) -> list[Json]:
