@@ -7,7 +7,7 @@ import pytest
 from tenure.effects.adjusted import Estimate, adjusted, quietly
 from tenure.effects.assess import assess_rows
 from tenure.effects.checks import overlap, past_placebo, shuffled_placebo
-from tenure.effects.reached import reached
+from tenure.effects.reached import pieces_of
 from tenure.levers import LEVERS, Dosage
 
 X = ["age", "region"]
@@ -44,7 +44,7 @@ def test_the_effect_is_found_where_the_plain_difference_is_fooled():
     rows = people(6_000, effect=0.0)
     plain = rows.groupby(rows["bad"] > 0)["churned"].mean()
     assert plain[True] - plain[False] > 0.02
-    low, high = adjusted(rows, ["bad"], [*X, "n"], seed=1).combined([1.0]).ends(0.99)
+    low, high = adjusted(rows, "bad", [*X, "n"], seed=1).combined([1.0]).ends(0.99)
     assert low < 0 < high
 
 
@@ -52,7 +52,7 @@ def test_nine_ranges_in_ten_hold_the_truth():
     inside = 0
     for seed in range(40):
         low, high = (
-            adjusted(people(1_500, seed=seed), ["bad"], [*X, "n"], seed=1).combined([1.0]).ends()
+            adjusted(people(1_500, seed=seed), "bad", [*X, "n"], seed=1).combined([1.0]).ends()
         )
         inside += low <= 0.10 <= high
     assert 31 <= inside <= 40  # of 40 at 90 %: fewer than 31 has a chance below 1 %
@@ -61,28 +61,34 @@ def test_nine_ranges_in_ten_hold_the_truth():
 def test_a_customer_with_many_rows_is_one_customer():
     rows = people(1_000, each=1)
     again = pd.concat([rows] * 4, ignore_index=True)
-    one, four = (
-        adjusted(r, ["bad"], [*X, "n"], seed=1).combined([1.0]).error for r in (rows, again)
-    )
+    one, four = (adjusted(r, "bad", [*X, "n"], seed=1).combined([1.0]).error for r in (rows, again))
     assert four > 0.8 * one  # as if independent it would be half
 
 
-def test_two_doses_are_told_apart():
+def test_two_pieces_are_told_apart():
     rng = np.random.default_rng(4)
     rows = people(6_000, effect=0.0, seed=4)
-    rows["small"], rows["large"] = rng.poisson(1.0, len(rows)), rng.poisson(0.3, len(rows))
-    rows["large"] += rows["small"] * 0.5
-    p = 0.1 + 0.02 * rows["small"] + 0.1 * rows["large"]
+    rows["below"], rows["above_1"] = rng.poisson(1.0, len(rows)), rng.poisson(0.3, len(rows))
+    rows["above_1"] += rows["below"] * 0.5
+    p = 0.1 + 0.02 * rows["below"] + 0.1 * rows["above_1"]
     rows["churned"] = (rng.random(len(rows)) < p.clip(0, 1)).astype(int)
-    found = adjusted(rows, ["small", "large"], X, seed=1)
+    found = pieces_of(rows, Dosage(1.0, (1.0, 9.0)), X, 1).effect(rows["churned"])
     for weights, truth in (([1, 0], 0.02), ([0, 1], 0.1), ([-2, 1], 0.06)):
         low, high = found.combined(weights).ends(0.99)
         assert low < truth < high
 
 
+def test_one_piece_is_what_doubleml_finds():
+    rows = people(2_000).assign(above_1=lambda r: r["bad"])
+    mine = pieces_of(rows, Dosage(0.0, (0.0, 9.0)), X, 1).effect(rows["churned"])
+    theirs = adjusted(rows, "bad", [*X, "n"], seed=1)
+    np.testing.assert_allclose(mine.coefficients, theirs.coefficients, rtol=1e-9)
+    np.testing.assert_allclose(mine.influence, theirs.influence, atol=1e-9)
+
+
 def test_the_same_seed_gives_the_same_numbers():
     rows = people(1_000)
-    a, b = (adjusted(rows, ["bad"], X, seed=3) for _ in range(2))
+    a, b = (adjusted(rows, "bad", X, seed=3) for _ in range(2))
     np.testing.assert_array_equal(a.coefficients, b.coefficients)
     np.testing.assert_array_equal(a.influence, b.influence)
 
@@ -148,20 +154,21 @@ def test_a_limit_takes_away_only_what_lies_above_it():
     rows = people(8_000, effect=0.0, seed=1)
     days = rng.exponential(4.0, len(rows)) * (rng.random(len(rows)) < 0.4)
     rows["below"], rows["above_1"] = np.minimum(days, 2), np.clip(days - 2, 0, 3)
-    rows["above_2"], rows["worst"] = np.clip(days - 5, 0, 10), days
+    rows["above_2"], rows["worst"] = np.clip(days - 5, 0, 5), days
     rows["churned"] = (rng.random(len(rows)) < 0.1 + 0.04 * np.minimum(days, 10)).astype(int)
-    found = reached(rows, Dosage(2.0, (2.0, 5.0, 15.0)), (*X,), 1)
-    low, high = found.change(rows).ends(0.99)
+    found = pieces_of(rows, Dosage(2.0, (2.0, 5.0, 10.0)), X, 1)
+    effect = found.effect(rows["churned"])
+    low, high = found.change(effect, rows).ends(0.99)
     truth = -0.04 * (np.minimum(days, 10) - np.minimum(days, 2)).sum()
     assert low < truth < high < 0
     # in money: each customer's own stake
     stake = np.where(rows["region"] == 1, 100.0, 0.0)
-    in_money = found.change(rows, stake)
-    assert in_money.value == pytest.approx(found.change(rows[rows["region"] == 1]).value * 100.0)
+    in_money, south = found.change(effect, rows, stake), rows[rows["region"] == 1]
+    assert in_money.value == pytest.approx(100.0 * found.change(effect, south).value)
 
 
 def test_the_estimate_tells_how_strong_an_unseen_trait_must_be():
-    weak, strong = (adjusted(people(4_000, e), ["bad"], X, seed=1).robustness for e in (0.02, 0.2))
+    weak, strong = (adjusted(people(4_000, e), "bad", X, seed=1).robustness for e in (0.02, 0.2))
     assert 0 <= weak < strong < 1
 
 

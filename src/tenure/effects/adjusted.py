@@ -1,8 +1,7 @@
 """Effects adjusted for what customers were like before, by double machine learning.
 
 Partially linear regression: leaving = θ·doses + g(what was known before) + noise, with g and the
-doses' own dependence on it learnt by boosted trees on other customers. Several doses are estimated
-jointly, by least squares on what the trees left of each (the vector case of the same theorem).
+doses' own dependence on it learnt by boosted trees on other customers.
 
 References
 ----------
@@ -25,7 +24,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-__all__ = ["LEVEL", "Adjusted", "Estimate", "adjusted", "folds_of", "learner", "quietly"]
+__all__ = [
+    "LEVEL",
+    "Adjusted",
+    "Estimate",
+    "adjusted",
+    "folds_of",
+    "learner",
+    "matrix_of",
+    "numbered",
+    "quietly",
+]
 
 Array = NDArray[np.float64]
 
@@ -99,8 +108,8 @@ def learner(seed: int) -> Any:
     from lightgbm import LGBMRegressor
 
     return LGBMRegressor(
-        n_estimators=80, num_leaves=8, learning_rate=0.08, min_child_samples=40,
-        colsample_bytree=0.7, reg_lambda=5.0, max_bin=127, n_jobs=1, verbosity=-1,
+        n_estimators=50, num_leaves=8, learning_rate=0.12, min_child_samples=40,
+        colsample_bytree=0.3, reg_lambda=5.0, max_bin=63, n_jobs=1, verbosity=-1,
         random_state=seed, deterministic=True, force_col_wise=True,
     )  # fmt: skip
 
@@ -113,44 +122,46 @@ def folds_of(customers: NDArray[np.int64], seed: int) -> list[tuple[NDArray[Any]
 
 
 def adjusted(
-    rows: pd.DataFrame, doses: Sequence[str], confounders: Sequence[str], *, seed: int,
+    rows: pd.DataFrame, dose: str, confounders: Sequence[str], *, seed: int,
     outcome: str = "churned",
 ) -> Adjusted:  # fmt: skip
-    """Estimate what each dose does to the outcome among customers alike before.
+    """Estimate what a unit of a dose does to the outcome among customers alike before.
 
     Parameters
     ----------
     rows : DataFrame
-        `customer_id`, the outcome, doses and confounders; a missing confounder is told by NaN.
-    doses, confounders : sequence of str
-        Columns. The effect of a dose is that of it alone, the others held.
+        `customer_id`, the outcome, the dose and confounders; a missing confounder is told by NaN.
+    dose, outcome : str
+        Columns.
+    confounders : sequence of str
+        Columns.
     seed : int
         Of folds and learners.
-    outcome : str
-        Its column.
     """
     import doubleml as dml  # takes seconds to import
 
-    customers = np.asarray(pd.factorize(rows["customer_id"], sort=True)[0], dtype=np.int64)
-    x = np.ascontiguousarray(rows[list(confounders)].to_numpy(dtype=np.float64))
-    y, d = (rows[c].to_numpy(dtype=np.float64) for c in (outcome, list(doses)))
-    data = dml.DoubleMLData.from_arrays(
-        x, y, d, use_other_treat_as_covariate=False, force_all_x_finite="allow-nan"
-    )
+    customers, x = numbered(rows), matrix_of(rows, confounders)
+    y, d = (rows[c].to_numpy(dtype=np.float64) for c in (outcome, dose))
+    data = dml.DoubleMLData.from_arrays(x, y, d, force_all_x_finite="allow-nan")
     model = dml.DoubleMLPLR(
         data, learner(seed), learner(seed), n_folds=FOLDS, draw_sample_splitting=False
     )
     model.set_sample_splitting([folds_of(customers, seed)])
-    model.fit(store_predictions=True)
-    said = model.predictions
-    left_y = y - said["ml_l"][:, 0, 0]
-    left_d = d - said["ml_m"][:, 0, :]
-    slope = left_d.T @ left_d / len(y)
-    # what no confounder tells apart has no effect of its own to find
-    solve = np.linalg.pinv(slope, rcond=1e-9, hermitian=True)
-    theta = solve @ (left_d.T @ left_y / len(y))
-    influence = (left_d * (left_y - left_d @ theta)[:, None]) @ solve
-    return Adjusted(theta, influence, customers, _robustness(model) if len(doses) == 1 else None)
+    model.fit()
+    slope = model.psi_elements["psi_a"][:, 0, :].mean(axis=0)
+    influence = np.asarray(-model.psi[:, 0, :] / slope)
+    theta = np.asarray(model.coef, dtype=np.float64)
+    return Adjusted(theta, influence, customers, _robustness(model))
+
+
+def numbered(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the customers of rows as numbers, in the order of their ids."""
+    return np.asarray(pd.factorize(rows["customer_id"], sort=True)[0], dtype=np.int64)
+
+
+def matrix_of(rows: pd.DataFrame, confounders: Sequence[str]) -> Array:
+    """Return the confounders as numbers."""
+    return np.ascontiguousarray(rows[list(confounders)].to_numpy(dtype=np.float64))
 
 
 def _robustness(model: Any) -> float | None:

@@ -127,7 +127,7 @@ def assess_rows(
             f"{FEWEST} on both sides are needed."
         )
         return Assessed(*base, share, None, None, both, {}, None, (few,))
-    found: Adjusted = adjusted(rows, ["bad"], given, seed=seed)
+    found: Adjusted = adjusted(rows, "bad", given, seed=seed)
     placebos = {"somebody_elses": shuffled_placebo(rows, given, seed)}
     earlier = past_placebo(rows, before, confounders, seed)
     if earlier is not None:

@@ -96,7 +96,7 @@ def past_placebo(
     both = rows[[*KEYS, "bad", "n"]].merge(past, on=KEYS, validate="1:1").dropna(subset=[PAST])
     if len(both) < LEAST or both["bad"].sum() < FEWEST:
         return None
-    found = adjusted(both, ["bad"], [*confounders, "n"], seed=seed, outcome=PAST)
+    found = adjusted(both, "bad", [*confounders, "n"], seed=seed, outcome=PAST)
     return found.combined([1.0])
 
 
@@ -109,5 +109,5 @@ def shuffled_placebo(rows: pd.DataFrame, confounders: Sequence[str], seed: int) 
     home = np.lexsort([np.arange(len(rows)), *strata[::-1]])
     given = np.empty(len(rows))
     given[home] = rows["bad"].to_numpy()[place]
-    found = adjusted(rows.assign(bad=given), ["bad"], confounders, seed=seed)
+    found = adjusted(rows.assign(bad=given), "bad", confounders, seed=seed)
     return found.combined([1.0])

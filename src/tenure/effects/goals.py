@@ -13,9 +13,9 @@ import pandas as pd
 from tenure import levers
 from tenure.bundle import Bundle
 from tenure.config import Config, GoalConfig
-from tenure.effects.adjusted import Estimate, adjusted
+from tenure.effects.adjusted import Estimate
 from tenure.effects.checks import FEWEST
-from tenure.effects.reached import Reached, reached
+from tenure.effects.reached import Pieces, pieces_of
 from tenure.effects.rewritten import by_model
 from tenure.effects.rows import KEYS, Cohort, exposed, today
 from tenure.levers import Lever
@@ -109,7 +109,8 @@ def _simulated(
     thin = _thin(rows, lever, limit)
     if thin:
         return {**about, "status": "refused", "why": thin}
-    found = reached(rows, dosage, of.confounders, config.model.seed)
+    pieces = pieces_of(rows, dosage, of.confounders, config.model.seed)
+    effect = pieces.effect(rows["churned"])
     now = today(lever, dosage, of, ready, sources, config)
     beyond = (now[dosage.above].sum(axis=1) > 0).to_numpy()
     if not beyond.any():
@@ -118,11 +119,11 @@ def _simulated(
     stakes = now[["customer_id"]].merge(_stakes(scores), on="customer_id", how="left")
     stake = stakes["stake"].to_numpy()
     share = 100.0 / len(now)
-    fewer = found.change(now)
+    fewer = pieces.change(effect, now)
     kept = Estimate(-fewer.value, fewer.error)
     worth = None
     if np.isfinite(stake).all():
-        saved = found.change(now, stake)
+        saved = pieces.change(effect, now, stake)
         worth = Estimate(-saved.value, saved.error)
     return {
         **about,
@@ -144,7 +145,7 @@ def _simulated(
             "customers": int(rows["customer_id"].nunique()),
         },
         "model": by_model(lever, limit, of, ready, sources, bundle, now, stake, config),
-        "tickets_saved": _tickets(lever, found, rows, now, of, sources, ready, config),
+        "tickets_saved": _tickets(lever, pieces, rows, now, of, sources, ready, config),
         "money": _money(goal, kept, worth, config),
         "when": _when(goal, of, config),
     }
@@ -186,7 +187,7 @@ def _stakes(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tickets(
-    lever: Lever, found: Reached, rows: pd.DataFrame, now: pd.DataFrame, of: Cohort,
+    lever: Lever, pieces: Pieces, rows: pd.DataFrame, now: pd.DataFrame, of: Cohort,
     sources: Sources, ready: Population, config: Config,
 ) -> Json:  # fmt: skip
     """Estimate how many tickets would not have been opened in the window."""
@@ -201,11 +202,7 @@ def _tickets(
     )  # fmt: skip
     counts = had[[*KEYS, "n"]].rename(columns={"n": "tickets_opened"})
     both = rows.merge(counts, on=KEYS, how="left", validate="1:1").fillna({"tickets_opened": 0.0})
-    effect = adjusted(
-        both, found.pieces, [*of.confounders, "n"], seed=config.model.seed,
-        outcome="tickets_opened",
-    )  # fmt: skip
-    fewer = replace(found, effect=effect).change(now)
+    fewer = pieces.change(pieces.effect(both["tickets_opened"]), now)
     return {**fewer.to_json(-1.0), "unit": f"tickets in {of.window} days", "why": None}
 
 
