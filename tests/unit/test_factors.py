@@ -186,6 +186,24 @@ def test_a_blend_shares_its_interactions_and_a_logistic_has_none():
         np.testing.assert_allclose(blended[pair], 0.7 * values)
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # remove when shap > 0.51
+@pytest.mark.parametrize("plot", ["beeswarm", "waterfall", "bar"])
+def test_every_plot_of_shap_takes_an_explanation(plot):
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import shap
+    from matplotlib import pyplot as plt
+
+    X, y, _ = acting_together(n=300)
+    X.iloc[:40, 0] = np.nan
+    told = explain(fit_lightgbm(X, y), AS_IS, X).to_shap(X)
+    getattr(shap.plots, plot)(told[0] if plot == "waterfall" else told, show=False)
+    drawn_names = " ".join(t.get_text() for t in plt.gca().get_yticklabels())
+    plt.close("all")
+    assert {"late", "slow", "spend"} <= set(drawn_names.replace("=", " ").split())
+
+
 def test_points_a_unit_of_log_odds_are_those_of_every_input():
     X, y, _ = acting_together()
     said = explain(fit_lightgbm(X, y), AS_IS, X)

@@ -23,7 +23,7 @@ __all__ = ["ROWS", "Tables", "shap", "tables"]
 Array = NDArray[np.float64]
 
 BITS = 9  # splits a group holds: its table has 512 rows and stays in the cache
-MOST_BITS = 11  # inputs on one leaf's way, beyond which only the patterns that occur are told
+MOST_BITS = 10  # inputs on one leaf's way, beyond which only the patterns that occur are told
 WIDEST = 62  # inputs whose passes one number holds
 NO_MORE_THAN_ZERO = float(np.float32(1e-35))  # LightGBM reads what is no larger as 0, meta.h
 ROWS = 16_384
