@@ -9,7 +9,7 @@ export WHY
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train demo simulate bench bench-models bench-values score promote rollback kpis drivers features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
+.PHONY: help setup train demo simulate bench bench-models bench-values bench-drivers score promote rollback kpis drivers features data-check leaks test check lint format types arch docs docs-current mlflow lock clean
 
 help: ## Show what each target does
 	@echo 'make TARGET [CONFIG=file.yaml] [CUSTOMERS=list.csv] [OUT=file.csv|.parquet] [CUTOFF=2026-06-01] [VERSION=2] [WHY="…"]'
@@ -88,6 +88,10 @@ bench-models: .venv/ready ## The models beside the strongest single one, and bes
 
 bench-values: .venv/ready ## A million values with their intervals, beside peers; and how true the intervals are
 	@.venv/bin/python -m benchmarks.values
+
+bench-drivers: .venv/ready ## Explaining everybody, beside peers; drivers and goals in worlds whose causes are known
+	@.venv/bin/python -m benchmarks.drivers
+	@.venv/bin/python -W ignore -m benchmarks.driver_truth
 
 mlflow: .venv/ready ## Show the runs at port 5000
 	@MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true .venv/bin/mlflow server \

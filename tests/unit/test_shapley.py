@@ -71,17 +71,19 @@ def test_groups_of_any_size_say_the_same(monkeypatch, bits):
 
 def test_a_value_on_a_threshold_and_its_neighbours_go_where_lightgbm_sends_them():
     x, y = rows(400, 8)
-    booster = boosted(x, y)
+    booster = boosted(x, y, rounds=5)
+    blocks = []
     for tree in read_trees(booster.model_to_string()):
         for feature, at in zip(tree.feature, tree.threshold, strict=True):
-            near = np.full((5, x.shape[1]), 0.5)
             with np.errstate(over="ignore"):
                 single = np.float64(np.float32(at))
+            near = np.full((5, x.shape[1]), 0.5)
             near[:, feature] = [
                 at, np.nextafter(at, np.inf), np.nextafter(at, -np.inf), single, np.nan
             ]  # fmt: skip
-            near[~np.isfinite(near)] = np.nan
-            assert_same(booster, near)
+            blocks.append(near)
+    near = np.concatenate(blocks)
+    assert_same(booster, np.where(np.isinf(near), np.nan, near))
 
 
 def test_equal_to_the_definition_of_shapley_values():
@@ -164,8 +166,35 @@ def test_what_tables_cannot_tell_is_told_by_pred_contrib(odd):
     assert base == wanted[0, -1]
 
 
-def test_a_leaf_behind_too_many_inputs_is_told_by_pred_contrib(monkeypatch):
-    monkeypatch.setattr(shapley, "MOST_BITS", 3)
+@pytest.mark.parametrize(("bits", "most"), [(3, 3), (2, 1), (1, 20)])
+def test_leaves_far_down_are_told_by_the_patterns_that_occur(monkeypatch, bits, most):
+    monkeypatch.setattr(shapley, "MOST_BITS", most)
+    monkeypatch.setattr(shapley, "BITS", bits)
+    x, y = rows(400, 5)
+    booster = boosted(x, y, num_leaves=31)
+    assert_same(booster, x)
+    into, text = [0, 0, 1, 1, 2, 2, 2, 0], booster.model_to_string()
+    low = shap(tables([text], into, pairs=True), x)
+    monkeypatch.undo()
+    np.testing.assert_allclose(low, shap(tables([text], into, pairs=True), x), atol=1e-12)
+
+
+def test_a_chain_of_very_many_inputs():
+    rng = np.random.default_rng(0)
+    x = rng.random((3000, 30))
+    y = (x > 0.05).all(axis=1).astype(float)  # each input may end it
+    booster = boosted(x, y, rounds=2, num_leaves=31, learning_rate=0.5)
+    deep = max(
+        len(leaf.by_feature(tree))
+        for tree in read_trees(booster.model_to_string())
+        for leaf in shapley._leaves(tree)
+    )
+    assert deep > 16
+    assert_same(booster, x)
+
+
+def test_more_inputs_than_a_number_holds_are_told_by_pred_contrib(monkeypatch):
+    monkeypatch.setattr(shapley, "WIDEST", 3)
     monkeypatch.setattr(shapley, "BITS", 3)
     x, y = rows(400, 5)
     with pytest.raises(UnsuitedError, match="behind"):

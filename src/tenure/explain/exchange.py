@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["REFITS", "ROWS", "Draw", "draw_customers", "exchange"]
 
 REFITS = 20
-ROWS = 20_000  # a refit
+ROWS = 20_000  # a refit: with fewer, the floor rises over causes that are real (decision 0014)
 TRIES = 3  # draws a refit, where one class is so rare that some draws hold none of it
 
 Array = NDArray[np.float64]

@@ -20,6 +20,7 @@ from tenure.models.trees import LightGBM
 __all__ = ["WEAKEST", "interplay", "strong_pairs"]
 
 WEAKEST = 0.5  # points below which two factors are said to act on their own
+CLEAR = 0.25  # points from which the two add more, or less, than each alone
 FEW = 10  # customers for whom a mean may be told
 
 Pair = tuple[str, str]
@@ -108,7 +109,7 @@ def strong_pairs(
 
 
 def _sentence(a: str, b: str, extra: float | None) -> str:
-    if extra is None or abs(extra) < 0.05:
+    if extra is None or abs(extra) < CLEAR:
         return f"What {a} means depends on {b}, now one way, now the other."
     more = "more" if extra > 0 else "less"
     return (

@@ -228,7 +228,8 @@ def _split(told: _Told) -> _Told:
     for (a, b), value in told.pairs.items():
         if a.endswith(COPY) != b.endswith(COPY):
             first, second = sorted((a.removesuffix(COPY), b.removesuffix(COPY)))
-            pairs[first, second] = max(value, pairs.get((first, second), 0.0))
+            if first != second:  # a factor with its own copy says nothing of two factors
+                pairs[first, second] = max(value, pairs.get((first, second), 0.0))
     return _Told(own, copies, pairs)
 
 

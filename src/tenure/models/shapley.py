@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ __all__ = ["ROWS", "Tables", "shap", "tables"]
 Array = NDArray[np.float64]
 
 BITS = 9  # splits a group holds: its table has 512 rows and stays in the cache
-MOST_BITS = 15  # inputs on one leaf's way, beyond which its table would outgrow what it saves
+MOST_BITS = 10  # inputs on one leaf's way, beyond which only the patterns that occur are told
+WIDEST = 62  # inputs whose passes one number holds
 NO_MORE_THAN_ZERO = float(np.float32(1e-35))  # LightGBM reads what is no larger as 0, meta.h
 ROWS = 16_384
 """Rows that are looked up at a time; only the result grows with their number."""
@@ -38,8 +40,8 @@ class _Step:
 
 
 _Ways = dict[int, list[_Step]]
-_Tell = Callable[[_Ways], Mapping[int, Array]]
-"""From the inputs on a leaf's way to what each target gets under every pattern of passes."""
+_Tell = Callable[[_Ways, Array], Mapping[int, Array]]
+"""From the inputs on a leaf's way, and who passes in each pattern, to what each target gets."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,13 @@ class _Group:
     targets : tuple of int
         The columns of the result that the table's rows are added to.
     table : ndarray, shape (targets, 2^bits)
+        Empty where `tell` works out the patterns that occur, from who passes, shape (bits, n).
     """
 
     bits: tuple[tuple[tuple[int, float, bool, bool], ...], ...]
     targets: tuple[int, ...]
     table: Array
+    tell: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,16 +108,16 @@ def tables(texts: Sequence[str], into: Sequence[int], *, pairs: bool = False) ->
     """
     kinds = max(into, default=-1) + 1
 
-    def tell(ways: _Ways) -> Mapping[int, Array]:
+    def tell(ways: _Ways, passes: Array) -> Mapping[int, Array]:
         found: dict[int, Array] = {}
-        for target, told in _pairs(ways, into, kinds) if pairs else _singles(ways, into):
-            found[target] = found[target] + told if target in found else told
+        split = _pairs(ways, passes, into, kinds) if pairs else _singles(ways, passes, into)
+        for target, told in split:
+            share = told / len(texts)
+            found[target] = found[target] + share if target in found else share
         return found
 
     trees = [tree for text in texts for tree in read_trees(text)]
     groups = [group for tree in trees for group in _groups(tree, tell)]
-    for group in groups:
-        group.table[:] /= len(texts)
     base = sum(tree.expected for tree in trees) / len(texts)
     return Tables(tuple(groups), base, kinds * kinds if pairs else kinds)
 
@@ -167,7 +171,7 @@ def _shared(tree: Tree, leaves: list[_Leaf], nodes: list[int], tell: _Tell) -> _
             for step in steps:
                 passes &= goes_left[step.node] == step.left
             code |= passes.astype(np.intp) << j
-        for target, told in tell(ways).items():
+        for target, told in tell(ways, _passes(len(ways))).items():
             if target not in summed:
                 summed[target] = np.zeros(len(patterns))
             summed[target] += (leaf.value * told)[code]
@@ -181,13 +185,20 @@ def _shared(tree: Tree, leaves: list[_Leaf], nodes: list[int], tell: _Tell) -> _
 def _alone(tree: Tree, leaf: _Leaf, tell: _Tell) -> _Group:
     """Tell a leaf far down by one bit an input: whether all its splits on the way are passed."""
     ways = leaf.by_feature(tree)
-    if len(ways) > MOST_BITS:
+    if len(ways) > WIDEST:
         raise UnsuitedError(f"a leaf behind {len(ways)} inputs")
-    told = tell(ways)
+    few = len(ways) <= MOST_BITS
+    told = tell(ways, _passes(len(ways)) if few else np.ones((len(ways), 1)))
     bits = tuple(
         tuple(_asked(tree, feature, step) for step in steps) for feature, steps in ways.items()
     )
-    return _Group(bits, tuple(told), leaf.value * _stacked(told, 1 << len(ways)))
+    if few:
+        return _Group(bits, tuple(told), leaf.value * _stacked(told, 1 << len(ways)))
+
+    def occurring(passes: Array) -> Array:
+        return leaf.value * _stacked(tell(ways, passes), passes.shape[1])
+
+    return _Group(bits, tuple(told), np.empty((len(told), 0)), occurring)
 
 
 def _asked(tree: Tree, feature: int, step: _Step) -> tuple[int, float, bool, bool]:
@@ -199,26 +210,28 @@ def _stacked(told: Mapping[int, Array], patterns: int) -> Array:
     return np.array(list(told.values())).reshape(len(told), patterns)
 
 
-def _singles(ways: _Ways, into: Sequence[int]) -> Iterator[tuple[int, Array]]:
-    """Shapley values of a leaf of value 1 under every pattern of inputs that pass.
+def _singles(ways: _Ways, passes: Array, into: Sequence[int]) -> Iterator[tuple[int, Array]]:
+    """Yield Shapley values of a leaf of value 1 under each pattern of inputs that pass.
 
     With o whether input j passes and z the share of rows that would, the Shapley value is
     (o_j − z_j) ∫₀¹ Π_{i≠j} (t·o_i + (1 − t)·z_i) dt, for Shapley's weights are the integrals
     ∫ t^s (1 − t)^(d−1−s) dt. Gauss-Legendre is exact for such a polynomial.
     """
-    weight, passed, terms = _parts(ways)
+    weight, passed, terms = _parts(ways, passes)
     others = weight @ (terms.prod(axis=1, keepdims=True) / terms).reshape(len(weight), -1)
     told = passed * others.reshape(passed.shape)
     for feature, row in zip(ways, told, strict=True):
         yield into[feature], row
 
 
-def _pairs(ways: _Ways, into: Sequence[int], kinds: int) -> Iterator[tuple[int, Array]]:
+def _pairs(
+    ways: _Ways, passes: Array, into: Sequence[int], kinds: int
+) -> Iterator[tuple[int, Array]]:
     """SHAP interaction values (Lundberg et al. 2020, equation 8), both orders of a pair together.
 
     For a leaf of value 1: (o_i − z_i)(o_j − z_j) ∫₀¹ Π_{k≠i,j} (t·o_k + (1 − t)·z_k) dt.
     """
-    weight, passed, terms = _parts(ways)
+    weight, passed, terms = _parts(ways, passes)
     product = terms.prod(axis=1)
     features = list(ways)
     for i, one in enumerate(features):
@@ -229,12 +242,11 @@ def _pairs(ways: _Ways, into: Sequence[int], kinds: int) -> Iterator[tuple[int, 
                 yield a * kinds + b, passed[i] * passed[j] * others
 
 
-def _parts(ways: _Ways) -> tuple[Array, Array, Array]:
-    """Return the quadrature's weights, o − z (d, 2^d), and t·o + (1 − t)·z at its nodes."""
+def _parts(ways: _Ways, passes: Array) -> tuple[Array, Array, Array]:
+    """Return the quadrature's weights, o − z (d, patterns), and t·o + (1 − t)·z at its nodes."""
     z = np.array([[np.prod([step.share for step in steps])] for steps in ways.values()])
     t, weight = _nodes((len(z) + 1) // 2)  # exact up to degree d
-    o = _passes(len(z))
-    return weight, o - z, t[:, None, None] * o + (1 - t)[:, None, None] * z
+    return weight, passes - z, t[:, None, None] * passes + (1 - t)[:, None, None] * z
 
 
 @cache
@@ -268,16 +280,18 @@ def shap(made: Tables, values: Array) -> Array:
         summed = np.zeros((made.width, part.shape[1]))
         taken = np.empty(part.shape[1])
         for group in made.groups:
-            code = _codes(group, part)
-            for row, target in zip(group.table, group.targets, strict=True):
+            code, table = _looked_up(group, part)
+            for row, target in zip(table, group.targets, strict=True):
                 np.take(row, code, out=taken, mode="clip")
                 summed[target] += taken
         found[start : start + ROWS] = summed.T
     return found
 
 
-def _codes(group: _Group, part: Array) -> NDArray[np.intp]:
-    code = np.zeros(part.shape[1], dtype=np.uint16)
+def _looked_up(group: _Group, part: Array) -> tuple[NDArray[np.intp], Array]:
+    """Return the column of each row in the group's table, and the table."""
+    kind = np.uint16 if len(group.bits) <= 16 else np.int64
+    code: NDArray[Any] = np.zeros(part.shape[1], dtype=kind)
     for k, asked in enumerate(group.bits):
         holds = None
         for feature, threshold, above, wanted in asked:
@@ -285,5 +299,9 @@ def _codes(group: _Group, part: Array) -> NDArray[np.intp]:
             one = one if wanted else ~one
             holds = one if holds is None else holds & one
         assert holds is not None
-        code |= holds.astype(np.uint16) << np.uint16(k)
-    return code.astype(np.intp)
+        code |= holds.astype(kind) << kind(k)
+    if group.tell is None:
+        return code.astype(np.intp), group.table
+    occur, place = np.unique(code, return_inverse=True)
+    passes = (occur >> np.arange(len(group.bits), dtype=kind)[:, None]) & kind(1)
+    return place, group.tell(passes.astype(np.float64))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tenure.models.booster_text import UnsuitedError
 from tenure.models.candidate import checked_target, select_inputs
-from tenure.models.shapley import Tables, shap, tables
+from tenure.models.shapley import ROWS, Tables, shap, tables
 
 __all__ = ["PARAMETERS", "ROUNDS", "LightGBM", "Settings", "fit_lightgbm"]
 
@@ -138,19 +138,29 @@ class LightGBM:
 
         Tables whose values miss the margin of some row are not believed for any.
         """
+        names = list(self.columns)
+        if (parts := self._by_tables(X)) is not None and self._tables is not None:
+            return pd.DataFrame(parts, X.index, names), self._tables.base + self.offset
         values = select_inputs(X, self.columns, self.name)
-        made, names = self._tables, list(self.columns)
-        if made is not None:
-            parts = shap(made, values)
-            margin = self._mean(values, raw_score=True) if len(values) else np.empty(0)
-            gap = np.abs(parts.sum(axis=1) + made.base - margin)
-            if gap.max(initial=0.0) <= ADDITIVE:
-                return pd.DataFrame(parts, X.index, names), made.base + self.offset
         # the base is a property of the trees, so one empty row tells it even when X is empty
         given = values if len(values) else np.full((1, len(self.columns)), np.nan)
         slow = self._mean(given, pred_contrib=True)
         parts = slow[: len(values), :-1]
         return pd.DataFrame(parts, X.index, names), float(slow[0, -1]) + self.offset
+
+    def _by_tables(self, X: pd.DataFrame) -> Array | None:
+        """Read every row's values from the tables, block by block; None if some row refuses."""
+        if self._tables is None:
+            return None
+        found = np.empty((len(X), len(self.columns)))
+        for start in range(0, max(len(X), 1), ROWS):  # no rows: their columns are checked still
+            values = select_inputs(X.iloc[start : start + ROWS], self.columns, self.name)
+            parts = shap(self._tables, values)
+            margin = self._mean(values, raw_score=True) if len(values) else np.empty(0)
+            if (np.abs(parts.sum(axis=1) + self._tables.base - margin) > ADDITIVE).any():
+                return None
+            found[start : start + ROWS] = parts
+        return found
 
     def _mean(self, values: Array, **how: bool) -> Array:
         said = (b.predict(values, num_threads=THREADS, **how) for b in self._built)
