@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -113,17 +116,15 @@ def find_drivers(
         As `drivers.json` holds it (design, section 6).
     """
     explained, columns = subject.explained, subject.bundle.columns
-    progress("learning the model anew, for bands and floors")
-    stable = refit_bands(
-        ready.X, ready.rows, subject.X, subject.who, columns, subject.model, subject.calibrator,
-        kind=config.churn.kind, settings=subject.settings, seed=config.model.seed,
-    )  # fmt: skip
-    with quietly():
+    with _bands(subject, ready, config) as bands, quietly():
         progress("comparing like with like")
         of = cohort(ready, sources, config)
         tried = [] if of is None else assess(of, ready, sources, config)
-        tests = _tests(ready, sources, scores, config)
         goals = simulate_goals(of, ready, sources, subject.bundle, scores, config, progress)
+        progress("reading randomised tests")
+        tests = _tests(ready, sources, scores, config)
+        progress("learning the model anew, for bands and floors")
+        stable = bands.result()
     factors = _factors(subject, ready, stable, tried, tests, config)
     return {
         "as_of": None if ready.as_of is None else str(ready.as_of),
@@ -147,6 +148,22 @@ def find_drivers(
         "leavers_say": leavers_say(sources.tables, ready, config),
         "warnings": [*stable.notes, *_warnings(of, config)],
     }
+
+
+@contextmanager
+def _bands(subject: Subject, ready: Population, config: Config) -> Iterator[Future[Stability]]:
+    """Learn the model anew beside what else there is to do; it takes longest."""
+    stop = Event()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(
+                refit_bands, ready.X, ready.rows, subject.X, subject.who, subject.bundle.columns,
+                subject.model, subject.calibrator, kind=config.churn.kind,
+                settings=subject.settings, seed=config.model.seed, stop=stop,
+            )  # fmt: skip
+        except BaseException:
+            stop.set()
+            raise
 
 
 def _factors(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,7 @@ def refit_bands(
     kind: str = "inactivity",
     settings: Settings | None = None,
     seed: int = 0,
+    stop: Event | None = None,
 ) -> Stability:
     """Refit a candidate on bootstrap draws of customers, beside copies that hold nothing.
 
@@ -161,6 +163,8 @@ def refit_bands(
         What tuning decided; one booster a refit, whatever the bag.
     seed : int
         Same seed and rows: the same bands.
+    stop : Event, optional
+        Once it is set nobody waits for the bands: no further refit begins.
     """
     rng = np.random.default_rng([seed, 0xBA5D])
     y = rows["churned"].to_numpy(dtype=np.int64)
@@ -180,8 +184,14 @@ def refit_bands(
         notes.append("No model could be refitted.")
         return Stability({}, 0, most, len(chosen), notes=tuple(notes))
     seeds = [int(s) for s in rng.integers(1, 2**31 - 1, len(draws))]
+
+    def one(draw: Draw, seed: int) -> _Told:
+        if stop is not None and stop.is_set():
+            raise CancelledError
+        return _refit(task, draw, seed)
+
     with ThreadPoolExecutor(2) as pool:  # LightGBM is single-threaded and lets go of the lock
-        found = list(pool.map(lambda draw, s: _refit(task, draw, s), draws, seeds))
+        found = list(pool.map(one, draws, seeds))
     if not found[0].own:
         notes.append(f"{model.name} uses one factor at most: there is nothing to tell apart.")
     return Stability(
@@ -250,8 +260,8 @@ def _figures(
     fitted = model[task.name]
     explained = explain(fitted, task.calibrator, people)
     own = by_factor(explained.points, columns).abs().mean()
-    together = interplay(fitted, people, columns)
-    pairs = {k: float(np.abs(v * explained.scale).mean()) for k, v in together.items()}
+    together, scale = interplay(fitted, people, columns), np.abs(explained.scale)
+    pairs = {k: float(np.abs(v) @ scale) / len(scale) for k, v in together.items()}
     return _Told({str(f): float(v) for f, v in own.items()}, pairs=pairs)
 
 
