@@ -16,7 +16,7 @@ from tenure import labels
 from tenure.bundle import Bundle
 from tenure.config import Config
 from tenure.config.playbook import play_of
-from tenure.drivers.sure import PROVEN, SCALE, how_sure, verdict
+from tenure.drivers.sure import PROVEN, SCALE, TESTED, how_sure, verdict
 from tenure.effects.adjusted import quietly
 from tenure.effects.assess import Assessed, assess
 from tenure.effects.goals import simulate_goals
@@ -37,7 +37,6 @@ from tenure.voices import leavers_say
 __all__ = ["Subject", "find_drivers"]
 
 TOGETHER_ROWS = 2_000  # customers for whom interactions are taken
-TESTED = "contact"  # the factor that treatments are about
 CONTACT = "Contact customers at risk: the test shows that it keeps them"
 NOTE = "Points say what goes together with leaving in this model; `how_sure` says what is more."
 Json = dict[str, Any]

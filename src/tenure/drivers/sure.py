@@ -8,7 +8,7 @@ from typing import Any
 from tenure.effects.assess import Assessed
 from tenure.explain.stability import Band
 
-__all__ = ["HOLDS", "PROVEN", "SCALE", "TOGETHER", "WEAK", "how_sure", "verdict"]
+__all__ = ["HOLDS", "PROVEN", "SCALE", "TESTED", "TOGETHER", "WEAK", "how_sure", "verdict"]
 
 PROVEN = "proven by a test"
 HOLDS = "holds comparing like with like"
@@ -16,6 +16,7 @@ TOGETHER = "goes together"
 WEAK = "too weak to say"
 SCALE = (PROVEN, HOLDS, TOGETHER, WEAK)
 
+TESTED = "contact"  # the factor that treatments are about: what we do, not what drives away
 SIGNAL = "A score is a signal to listen to, not a lever to pull."
 Json = dict[str, Any]
 
@@ -95,13 +96,11 @@ def _points(value: float, low: float, high: float) -> str:
 
 def verdict(factors: Sequence[Json]) -> str:
     """Say in one sentence what drives customers away, or that nothing is told from noise."""
-    lived = [f for f in factors if f["role"] != "circumstance"]
-    for word in (PROVEN, HOLDS):
-        sure = [f["factor"] for f in lived if f["how_sure"] == word and f["actionable"]]
-        if sure and word == PROVEN and set(sure) != {"contact"}:
-            return f"{_list(sure)}: {PROVEN}."
-        if sure and word == HOLDS:
-            return f"{_list(sure)} drive customers away: this {HOLDS}."
+    lived = [f for f in factors if f["role"] != "circumstance" and f["factor"] != TESTED]
+    sure = [f["factor"] for f in lived if f["actionable"]]
+    if sure:
+        verb = "drives" if len(sure) == 1 else "drive"
+        return f"{_list(sure)} {verb} customers away: this {HOLDS}."
     loose = [f["factor"] for f in lived if f["how_sure"] == TOGETHER]
     if loose:
         return (

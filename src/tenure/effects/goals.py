@@ -243,7 +243,7 @@ def _when(goal: GoalConfig, of: Cohort, config: Config) -> Json:
         "leaving_from": str(first),
         "leaving_until": str(last),
         "note": (
-            f"The effect is on leaving from {first} to {last}, if the goal is met from "
+            f"The effect is on leaving from {first} until before {last}, if the goal is met from "
             f"{goal.start} on. Hardly any of it shows before: {early}."
         ),
     }
