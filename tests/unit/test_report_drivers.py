@@ -235,12 +235,12 @@ def test_without_a_test_the_size_of_one_is_told(drivers):
 def test_leavers_stand_beside_stayers_and_the_data(written, drivers):
     said = section(written(drivers), "leavers")
     assert "The data say: How fast we answer drives customers away" in said
-    assert "330 (120 customers) past cases then left, 680 (210 customers) stayed" in said
+    assert "330 past cases (120 customers) then left, 680 past cases (210 customers) stayed" in said
     assert "All tickets 47.0 41.0 +6.0 (likely range +2.0 to +10.0) 230" in said
     assert "Kind: complaint 20.0 12.0 +8.0 (likely range +5.0 to +11.0) 80" in said
     assert "Topic: billing 10.0 10.0 0.0 40" in said
     assert "Satisfaction (CSAT) 3.60 3.80 -0.20 (likely range -0.30 to -0.10) 90" in said
-    assert "Would recommend us (NPS), checkout 7.00 7.40 -0.40" in said
+    assert "Recommendation, 0 to 10 (NPS), checkout 7.00 7.40 -0.40" in said
     assert "48 % of leavers had said nothing in the 90 days before" in said
     assert (
         "20 of 50 exit surveys answered, of those decided 44 % (likely range 33 % to 56 %); mean "

@@ -76,7 +76,8 @@ def leavers(said: Json | None) -> Json | None:
     return {
         "days": said["days_before"],
         "rows": [
-            f"{said[side]['rows']:,} ({writing.count(said[side]['customers'], 'customer')})"
+            f"{writing.count(said[side]['rows'], 'past case')} "
+            f"({writing.count(said[side]['customers'], 'customer')})"
             for side in ("leavers", "stayers")
             if side in said
         ],
@@ -85,7 +86,7 @@ def leavers(said: Json | None) -> Json | None:
         "silence": _silence(said.get("silence"), said["days_before"]),
         "surveys": _exits(said.get("exit_surveys")),
         "reasons": [_reason(one) for one in said.get("end_reasons") or []],
-        "unsaid": list(dict.fromkeys((said.get("why") or {}).values())),
+        "unsaid": [words.plain(s) for s in dict.fromkeys((said.get("why") or {}).values())],
     }
 
 
@@ -133,10 +134,11 @@ def _silence(silence: Json | None, days: int) -> str | None:
         return None
     gap = {k: silence[k] for k in ("lower", "upper")} | {"value": silence["difference"]}
     points = writing.ranged(gap, lambda v: writing.signed(None if v is None else 100 * v))
+    left, stayed = (writing.percent(silence[side]) for side in ("leavers", "stayers"))
     return (
-        f"{writing.percent(silence['leavers'])} of leavers had said nothing in the {days} days "
-        f"before, neither a ticket nor an answer; of stayers {writing.percent(silence['stayers'])} "
-        f"(difference in points: {points})."
+        f"{left} of leavers had said nothing in the {days} days before, neither a ticket nor an "
+        f"answer; of stayers {stayed}. "
+        f"The difference in points: {points}."
     )
 
 

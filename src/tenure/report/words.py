@@ -52,7 +52,7 @@ SURE = (
 """How sure we are, surest first: the words of `drivers.json`."""
 
 SURVEYS = {
-    "nps": "Would recommend us (NPS)",
+    "nps": "Recommendation, 0 to 10 (NPS)",
     "csat": "Satisfaction (CSAT)",
     "ces": "Ease (CES)",
     "review": "Reviews",
@@ -198,6 +198,7 @@ def plain(sentence: str) -> str:
     >>> plain("log loss: too large"), plain("clv: no repeat purchases")
     ('error of the percentages: too large', 'no repeat purchases')
     """
+    sentence = sentence.replace("`", "")
     for term, words in _PLAIN.items():
         sentence = re.sub(rf"\b(?:{term})\b", words, sentence, flags=re.IGNORECASE)
     return re.sub(r"^(?:clv|churn): ", "", sentence)
