@@ -265,7 +265,8 @@ def test_reasons_of_ends_are_told(drivers):
 def test_undated_data_say_why_nothing_was_heard(written, drivers):
     why = "Nothing is dated, so nothing can be told to have come before leaving."
     drivers |= {"leavers_say": {"days_before": 90, "why": {"all": why}}, "as_of": None}
-    assert f"What cannot be said: {why}" in section(written(drivers), "leavers")
+    said = section(written(drivers), "leavers")
+    assert f"Nothing was heard from customers themselves. What cannot be said: {why}" in said
 
 
 def test_empty_parts_are_left_out(written, drivers):

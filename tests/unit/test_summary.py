@@ -117,8 +117,8 @@ def test_each_goal_is_told_in_one_line(metrics, drivers):
 
 
 def test_tests_are_told_by_their_first_sentence(metrics, drivers):
-    lines = [line for line in said(metrics, drivers) if line.startswith("  test:")]
-    assert lines == [f"  test: {drivers['experiments']['says'][0]}"]
+    lines = [line for line in said(metrics, drivers) if line.startswith("  tests:")]
+    assert lines == [f"  tests: {drivers['experiments']['says'][0]}"]
 
 
 def test_drivers_of_nothing_are_one_line(metrics):

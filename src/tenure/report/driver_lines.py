@@ -35,7 +35,7 @@ def driver_lines(drivers: Json, config: Config) -> list[str]:
         *_factors(drivers),
         *(_goal(goal, doubted, config) for goal in drivers.get("goals") or []),
     ]
-    return [*lines, *(f"  test: {said}" for said in tests[:1])]
+    return [*lines, *(f"  tests: {said}" for said in tests[:1])]
 
 
 def _held(levers: list[Json]) -> list[str]:

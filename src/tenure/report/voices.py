@@ -73,8 +73,10 @@ def leavers(said: Json | None) -> Json | None:
     """
     if not said:
         return None
+    told = ("tickets", "last_scores", "silence", "exit_surveys", "end_reasons")
     return {
         "days": said["days_before"],
+        "heard": any(said.get(part) for part in told),
         "rows": [
             f"{writing.count(said[side]['rows'], 'past case')} "
             f"({writing.count(said[side]['customers'], 'customer')})"
