@@ -46,6 +46,7 @@ FRAME = """<!doctype html><title>frame</title>
 onload = () => {
   const frame = frames[0], page = frame.document, root = page.documentElement;
   const hidden = e => e.closest(".wide, thead");
+  page.querySelectorAll("details").forEach(e => { e.open = true; });
   const past = [...page.querySelectorAll("body *")]
     .filter(e => !hidden(e) && e.getBoundingClientRect().right > root.clientWidth + 1)
     .map(e => e.tagName + "." + e.className);
@@ -111,9 +112,19 @@ def written(ids, hostile=False):
         table = sample["metrics"]["data"]["transactions"]
         table["notes"] = table["sentences"] = sample["metrics"]["warnings"] = HOSTILE
         for factor in sample["drivers"]["factors"]:
-            factor["factor"] = HOSTILE[2]
+            factor["factor"] = factor["owner"] = factor["action"] = HOSTILE[2]
+            factor["how_we_know"] = HOSTILE
             for f in factor["features"]:
                 f["feature"] = f["description"] = f["unit"] = HOSTILE[2]
+        drivers = sample["drivers"]
+        drivers["verdict"] = drivers["goals"][1]["name"] = drivers["goals"][1]["reading"] = HOSTILE[
+            2
+        ]
+        drivers["experiments"]["tests"][0]["campaign"] = HOSTILE[2]
+        drivers["experiments"]["says"] = drivers["experiments"]["notes"] = HOSTILE
+        drivers["leavers_say"]["tickets"]["kind"][0]["level"] = HOSTILE[2]
+        for one in drivers["leavers_say"]["last_scores"]:
+            one["kind"] = one["touchpoint"] = HOSTILE[2]
     config = Config.model_validate(
         {"project": "shop", "currency": "EUR", "data": {"tables": {"transactions": {"path": "x"}}}}
     )
@@ -133,7 +144,7 @@ PAGES = {
 def test_fits_asks_for_nothing_and_is_silent(name, width, serve):
     ids, hostile = PAGES[name]
     seen = serve(written(ids, hostile), width)
-    assert seen["shown"] == 9
+    assert seen["shown"] == 12
     assert seen["title"].startswith("Retention report: shop")
     assert seen["width"] <= width
     assert seen["needed"] <= seen["width"]

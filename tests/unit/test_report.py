@@ -281,6 +281,7 @@ def test_missing_value_says_declined_and_why(metrics, drivers, config):
     columns = ["p_alive", "expected_purchases", "spend_per_purchase", "clv_365d", "value_at_risk"]
     columns += ["expected_saved_value"]
     scores = customers(40).assign(**dict.fromkeys(columns, np.nan))
+    drivers["goals"] = []  # their costs are amounts
     read = Reader(page(metrics, drivers, scores, config, LIMITS)).text
     reason = "No repeat purchases: none of 40 customers."
     assert f"declined {reason}" in read

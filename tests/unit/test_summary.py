@@ -10,6 +10,7 @@ from tenure.config import Config
 from tenure.models.churn import ROSTERS
 from tenure.report.summary import summary
 
+HOLDS = "holds comparing like with like"
 SAMPLE = Path(__file__).parents[1] / "samples" / "report.json"
 
 
@@ -18,8 +19,13 @@ def metrics():
     return {**json.loads(SAMPLE.read_text())["metrics"], "model_version": "1"}
 
 
-def said(metrics):
-    drivers = {**json.loads(SAMPLE.read_text())["drivers"], "factors": []}
+@pytest.fixture
+def drivers():
+    return json.loads(SAMPLE.read_text())["drivers"]
+
+
+def said(metrics, drivers=None):
+    drivers = drivers or {"verdict": "No driver is sure.", "factors": []}
     tables = {"tables": {"transactions": {"path": "x.csv"}}}
     config = Config.model_validate({"project": "shop", "currency": "EUR", "data": tables})
     scores = pd.DataFrame(
@@ -78,3 +84,44 @@ def test_money_that_cannot_be_had_is_a_dash_with_its_reason(metrics):
     lines = said(metrics)
     assert "  no profit: no dates" in lines
     assert next(line for line in lines if line.split()[:1] == ["lightgbm"]).endswith(" -")
+
+
+def test_drivers_begin_with_the_verdict_and_what_holds(metrics, drivers):
+    lines = said(metrics, drivers)
+    at = lines.index(
+        "Drivers  Responsiveness drives customers away: this holds comparing like with like."
+    )
+    assert lines[at + 1] == (
+        "  each slow first response adds 8.3 [6.6, 9.9] points of leaving, all of them 2.2 [1.8, "
+        "2.6] (comparing 670 customers alike before)"
+    )
+    assert "late delivery adds" not in "\n".join(lines)
+    rows = [line.split() for line in lines]
+    assert ["3.0", "[2.5,", "3.6]", "0.7", "responsiveness", *HOLDS.split()] in [
+        row[:10] for row in rows
+    ]
+    assert ["2.0", "[–,", "–]", "–", "value", "too", "weak", "to", "say"] in rows
+
+
+def test_each_goal_is_told_in_one_line(metrics, drivers):
+    lines = [line for line in said(metrics, drivers) if line.startswith("  goal:")]
+    assert lines == [
+        "  goal: NPS up 10: refused. A score is a signal to listen to, not a lever to pull: it "
+        "moves when experiences do.",
+        "  goal: First response under two hours: -1.8 [-3.2, -0.4] points of leaving, 564 [125, "
+        "1,004] customers kept, 77,369 [14,610, 140,127] EUR; whether it pays cannot be told at a "
+        "cost of 40,000",
+        "  goal: No late delivery: -0.5 [-1.4, 0.4] points of leaving, 0 [0, 0] customers kept "
+        "(too weak to plan with: it does not hold comparing like with like)",
+    ]
+
+
+def test_tests_are_told_by_their_first_sentence(metrics, drivers):
+    lines = [line for line in said(metrics, drivers) if line.startswith("  tests:")]
+    assert lines == [f"  tests: {drivers['experiments']['says'][0]}"]
+
+
+def test_drivers_of_nothing_are_one_line(metrics):
+    lines = said(metrics)
+    at = lines.index("Drivers  No driver is sure.")
+    assert lines[at + 1] == ""

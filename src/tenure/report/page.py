@@ -16,6 +16,8 @@ from tenure.config import Config
 from tenure.explain.reasons import FAVOURABLE, REASONS
 from tenure.report import words, writing
 from tenure.report.charts import charts
+from tenure.report.driving import driving, moving
+from tenure.report.goals import goals
 from tenure.report.meaning import defined, meaning
 from tenure.report.money import Scale, basis
 from tenure.report.question import early, label_table, lead_table
@@ -23,12 +25,11 @@ from tenure.report.tables import metric_columns, reliability_groups
 from tenure.report.totals import totals
 from tenure.report.trust import judged, trust
 from tenure.report.valued import longer, spoken
+from tenure.report.voices import leavers, randomised
 
 __all__ = ["TOP_CUSTOMERS", "page"]
 
 TOP_CUSTOMERS = 25
-TOP_INPUTS = 3
-LEAST_POINTS = 0.05  # a bar shorter than this reads 0.0
 FEW = 100  # customers below whom likely leavers get a decimal
 
 Json = dict[str, Any]
@@ -80,7 +81,10 @@ def page(
         "verdict": _verdict(scored, config, limits, drivers),
         "trust": trust(metrics, config),
         "early": early(metrics["churn"]),
-        "drivers": _drivers(drivers, scored, config.churn.kind),
+        "drivers": driving(drivers, len(scored), metrics["cutoffs"], config.churn.kind),
+        "goals": goals(drivers, config),
+        "tests": randomised(drivers.get("experiments")),
+        "leavers": leavers(drivers.get("leavers_say")),
         "customers": _customers(scored, config),
         "data": _data(metrics["data"]),
         "expert": _expert(metrics, drivers, config, limits),
@@ -127,7 +131,7 @@ def _verdict(
         "value": writing.rough(_total(scored["value_at_risk"]), config.currency),
         "factors": [
             f"{words.inline(words.factor(f['factor'], kind))} ({writing.points(f['churn_points'])})"
-            for f in _moving(drivers)[:3]
+            for f in moving(drivers)[:3]
         ],
     }
 
@@ -163,64 +167,6 @@ def _why_no_value(metrics: Json) -> str:
     said = said or [metrics["clv"].get("why") or "The run gave no reason."]
     stated = [words.plain(s.removeprefix("Value is declined: ")) for s in said]
     return " ".join(dict.fromkeys(s[:1].upper() + s[1:] for s in stated))
-
-
-def _moving(drivers: Json) -> list[Json]:
-    known = [(f, writing.finite(f["churn_points"]) or 0.0) for f in drivers["factors"]]
-    return [f for f, points in known if points >= LEAST_POINTS]
-
-
-def _drivers(drivers: Json, scored: pd.DataFrame, kind: str) -> Json:
-    """Lay out the factors as bars, each with its strongest inputs in words."""
-    moving = _moving(drivers)
-    longest = max((f["churn_points"] for f in moving), default=1.0)
-    names = [f["factor"] for f in moving]
-    who = "customer" if len(scored) else "past case"  # nobody scored: explained on training rows
-    return {
-        "factors": [
-            {
-                "name": words.factor(f["factor"], kind),
-                "points": writing.points(f["churn_points"]),
-                "width": f"{100 * f['churn_points'] / longest:.1f}",
-                "spread": _spread(f["direction"]),
-                "inputs": _inputs(f["features"]),
-            }
-            for f in moving
-        ],
-        "still": [
-            words.factor(f["factor"], kind) for f in drivers["factors"] if f["factor"] not in names
-        ],
-        "n": writing.count(drivers["customers"], who),
-        "as_of": writing.day(drivers["as_of"]) if drivers["as_of"] else None,
-        "typical": writing.chance(drivers["typical_probability"]),
-        "model": words.model(drivers["model"]),
-        "stand_in": drivers["model"] != drivers["registered"],
-    }
-
-
-def _spread(direction: Any) -> str | None:
-    known = writing.finite(direction)
-    # where the worst-placed leave less, the exposure is no account of what the factor does
-    return None if known is None or known < LEAST_POINTS else writing.points(known)
-
-
-def _inputs(features: list[Json]) -> list[Json]:
-    """Return the strongest inputs, the windows of one thing spoken of once."""
-    seen: dict[str, Json] = {}
-    for f in features:
-        if (writing.finite(f["churn_points"]) or 0.0) >= LEAST_POINTS:
-            seen.setdefault(f["family"], f)
-    return [
-        {
-            "name": f["description"],
-            "means": {
-                "more leaving": "the higher, the more leave",
-                "less leaving": "the higher, the fewer leave",
-            }.get(f["more_means"] or "", "no clear direction"),
-            "points": writing.points(f["churn_points"]),
-        }
-        for f in list(seen.values())[:TOP_INPUTS]
-    ]
 
 
 def _customers(scored: pd.DataFrame, config: Config) -> Json:

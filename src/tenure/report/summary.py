@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tenure.config import Config
+from tenure.report.driver_lines import driver_lines
 from tenure.report.meaning import in_short
 from tenure.report.money import Scale, as_good, basis
 from tenure.report.question import in_brief
@@ -40,7 +41,7 @@ def summary(
         _churn(metrics, config),
         in_brief(metrics["churn"]),
         value_lines(metrics, scores, config),
-        _drivers(drivers),
+        driver_lines(drivers, config),
         _warnings(metrics),
         _next(metrics, config, config_file),
     ]
@@ -203,22 +204,6 @@ def _mark(name: str, churn: dict[str, Any]) -> str:
     mark = ">" if name == churn["selected"] else ""
     mark += "*" if name == churn["best_baseline"] else ""
     return f"{mark:2} {name}"
-
-
-def _drivers(drivers: dict[str, Any]) -> list[str]:
-    day = f" at {drivers['as_of']}" if drivers["as_of"] else ""
-    lines = [
-        f"Drivers  mean points of churn probability among {drivers['customers']:,} customers{day} "
-        f"({drivers['model']}; association, not proof)"
-    ]
-    for factor in drivers["factors"][:5]:
-        lead = factor["features"][0]
-        means = f", {lead['more_means']} with more of it" if lead["more_means"] else ""
-        lines.append(
-            f"  {factor['churn_points']:5.1f}  {factor['factor']}: {lead['description'].lower()} "
-            f"({lead['feature']}{means})"
-        )
-    return lines
 
 
 def _warnings(metrics: dict[str, Any]) -> list[str]:

@@ -16,6 +16,8 @@ __all__ = [
     "GLOSSARY",
     "MODELS",
     "MODEL_METRICS",
+    "SURE",
+    "SURVEYS",
     "TERMS",
     "factor",
     "glossary",
@@ -24,7 +26,8 @@ __all__ = [
     "plain",
 ]
 
-EXPERT_TERMS = ("SHAP", "log-odds", "log odds", "logit", "AUC", "Brier", "log loss", "MPC")
+EXPERT_TERMS = ("SHAP", "log-odds", "log odds", "logit", "AUC", "Brier", "log loss", "MPC",
+                "Qini")  # fmt: skip
 
 TERMS = {
     "base_rate": "usual leaving rate",
@@ -39,6 +42,21 @@ TERMS = {
 }
 
 BANDS = {"high": "High", "medium": "Medium", "low": "Low"}
+
+SURE = (
+    "proven by a test",
+    "holds comparing like with like",
+    "goes together",
+    "too weak to say",
+)
+"""How sure we are, surest first: the words of `drivers.json`."""
+
+SURVEYS = {
+    "nps": "Recommendation, 0 to 10 (NPS)",
+    "csat": "Satisfaction (CSAT)",
+    "ces": "Ease (CES)",
+    "review": "Reviews",
+}
 
 FACTORS = {
     "engagement": "How often and how lately they buy",
@@ -92,8 +110,14 @@ GLOSSARY = {
     "High, medium, low": "High: at least twice the usual odds of leaving; low: at most half of "
     "them; medium: between.",
     "Points": "One point is one percentage point of the chance of leaving.",
-    "What goes with leaving": "The bars show association, not proof of cause: changing what a "
-    "bar names need not change who leaves.",
+    "How sure": "Proven by a test: customers drawn by lot were treated otherwise, and left "
+    "otherwise. Holds comparing like with like: customers who were alike before and had the "
+    "experience left more often than those who had not, and checks that had to find nothing found "
+    "nothing. Goes together: clearer than noise, but association, not proof of cause. Too weak to "
+    "say: not told from noise.",
+    "Learnt anew": "The model was learnt again on other draws of customers and dates: a figure "
+    "that moves much with it is not to be relied on. Noise is what columns that hold nothing reach "
+    "in the same way.",
     "Long gone (lapsed)": "Customers who had already stayed away too long to be asked whether "
     "they will leave; no chance is stated for them.",
     "Likely range": "Where the figure would lie in 9 of 10 repetitions with other customers.",
@@ -130,6 +154,7 @@ CUSTOMER_METRICS = {
 
 
 _PLAIN = {
+    r"Qini": "skill at telling the persuadable, where 0 is chance:",
     r"log[- ]odds|logit": "odds",
     r"log loss": "error of the percentages",
     r"AUC": "skill at telling leavers from stayers",
@@ -173,6 +198,7 @@ def plain(sentence: str) -> str:
     >>> plain("log loss: too large"), plain("clv: no repeat purchases")
     ('error of the percentages: too large', 'no repeat purchases')
     """
+    sentence = sentence.replace("`", "")
     for term, words in _PLAIN.items():
         sentence = re.sub(rf"\b(?:{term})\b", words, sentence, flags=re.IGNORECASE)
     return re.sub(r"^(?:clv|churn): ", "", sentence)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+
+from tenure.report.words import TERMS
 
 __all__ = [
     "ABSENT",
@@ -21,7 +24,9 @@ __all__ = [
     "number",
     "percent",
     "points",
+    "ranged",
     "rough",
+    "signed",
     "span",
 ]
 
@@ -136,6 +141,38 @@ def points(value: Any) -> str:
     """
     text = number(value, 1)
     return f"{text} point{'' if text == '1.0' else 's'}"
+
+
+def signed(value: Any, digits: int = 1) -> str:
+    """Write a change with its sign.
+
+    Examples
+    --------
+    >>> signed(1.26), signed(-4.7), signed(0.01), signed(None)
+    ('+1.3', '-4.7', '0.0', '–')
+    """
+    text = number(value, digits)
+    return f"+{text}" if re.search("[1-9]", text) and not text.startswith("-") else text
+
+
+def ranged(figure: Mapping[str, Any], write: Callable[[Any], str]) -> str:
+    """Write a figure with its likely range, where it has one.
+
+    Examples
+    --------
+    >>> ranged({"value": 2.0, "lower": 1.0, "upper": 3.0}, signed)
+    '+2.0 (likely range +1.0 to +3.0)'
+    >>> ranged({"value": 15.0, "lower": 14.1, "upper": 15.9}, points)
+    '15.0 points (likely range 14.1 to 15.9)'
+    >>> ranged({"value": 2.0, "lower": None, "upper": None}, number)
+    '2'
+    """
+    ends = [finite(figure.get(k)) for k in ("lower", "upper")]
+    said = write(figure["value"])
+    if None in ends:
+        return said
+    low, high = (re.sub(r" points?$", "", write(end)) for end in ends)
+    return f"{said} ({TERMS['interval']} {low} to {high})"
 
 
 def money(value: Any, currency: str | None, *, exact: bool = False) -> str:
