@@ -1,6 +1,7 @@
 """A simulated shop with one randomised campaign: what is said of it, beside what it did."""
 
 import datetime as dt
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -47,7 +48,8 @@ def said(company, folder):
         first, until = sources.first_day, sources.observed_until
         schema = plan_schema(sources.tables, first, DAY, config.zone, {})
         chances = np.full(1000, 0.3)
-        return experiments(sources.tables, schema, first, until, config, chances, worth=50.0)
+        told = experiments(sources.tables, schema, first, until, config, chances, worth=50.0)
+    return json.loads(json.dumps(told, allow_nan=False))
 
 
 @pytest.fixture(scope="module")
