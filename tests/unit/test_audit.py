@@ -12,7 +12,7 @@ from tenure.audit import CHANGES, contract_report, prove
 from tenure.config import Config
 from tenure.errors import DataError
 from tenure.features import grouping, matrix
-from tenure.features.spec import FEATURES, Feature
+from tenure.features.spec import FEATURES
 
 
 def log(loaded=True):
@@ -135,7 +135,9 @@ def test_a_feature_that_reads_the_whole_log_is_caught(plain, monkeypatch):
 
     changed = dataclasses.replace(old, collapse=collapse)
     monkeypatch.setitem(matrix.VIEWS, view, changed)
-    peek = Feature("peek", (None,), days_to_the_end, "days", "engagement", None, 0, view, (), None)
+    peek = dataclasses.replace(
+        FEATURES["days_since_last_purchase"], name="peek", body=days_to_the_end, view=view, needs=()
+    )
     monkeypatch.setitem(FEATURES, "peek", peek)
     refuses(plain, "'peek'")
 

@@ -81,15 +81,15 @@ def test_bins_hold_every_row_once_and_missing_last():
     assert len(bins) <= 9
     assert bins[-1]["label"] == "none"
     assert bins[-1]["rows"] == 32
-    assert bins[0]["label"] == "up to 49"
-    assert bins[1]["label"] == "over 49 to 99"
+    assert bins[0]["label"] == "up to 49 days"
+    assert bins[1]["label"] == "over 49 days to 99 days"
     assert bins[-2]["label"].startswith("more than")
     assert [b["to"] for b in bins[:-2]] == [b["from"] for b in bins[1:-1]]
 
 
 def test_few_values_have_a_bin_each():
     bins = drawn(np.repeat([0.0, 1.0, 5.0], 20), churned=np.repeat([0, 1, 1], 20))
-    assert [b["label"] for b in bins] == ["0", "1", "5"]
+    assert [b["label"] for b in bins] == ["0 days", "1 day", "5 days"]
     assert [b["left"] for b in bins] == [0.0, 1.0, 1.0]
 
 
