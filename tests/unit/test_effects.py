@@ -109,6 +109,16 @@ def test_a_planted_driver_holds_and_none_does_not():
     assert "cannot be told from none" in none.why_not[0]
 
 
+@pytest.mark.parametrize(("usual", "is_small"), [(0.3, True), (0.02, False)])
+def test_a_small_effect_counts_where_few_leave(usual, is_small):
+    rng = np.random.default_rng(6)
+    rows = people(40_000, effect=0.0, seed=6)
+    p = usual + 0.012 * rows["bad"]  # some .4 points in all
+    rows["churned"] = (rng.random(len(rows)) < p).astype(int)
+    doubts = assess_rows(LEVER, rows, None, (*X,), 1).why_not
+    assert any("is small" in doubt for doubt in doubts) == is_small, doubts
+
+
 def test_who_leaves_less_after_a_bad_experience_is_no_driver():
     found = assess_rows(LEVER, people(6_000, effect=-0.05), None, (*X,), 1)
     assert not found.holds

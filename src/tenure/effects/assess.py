@@ -27,7 +27,8 @@ __all__ = ["LEAST_POINTS", "Assessed", "assess", "assess_rows"]
 
 SURE = 0.95  # two-sided level at which an effect is told from none
 PLACEBO_Z = 3.0  # standard errors beyond which a placebo has an effect
-LEAST_POINTS = 1.0  # an effect below it is not worth a programme
+LEAST_POINTS = 1.0  # an effect below it is not worth a programme …
+LEAST_SHARE = 0.1  # … unless it is a tenth of all leaving, where few leave
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,15 @@ def assess_rows(
     whole = found.combined([100.0 * float(rows["bad"].mean())])
     return Assessed(
         *base, share, each, whole, both, placebos, found.robustness,
-        tuple(_doubts(whole, both, placebos)),
+        tuple(_doubts(whole, both, placebos, float(rows["churned"].mean()))),
     )  # fmt: skip
 
 
-def _doubts(whole: Estimate, both: Overlap, placebos: dict[str, Estimate]) -> list[str]:
-    """Say what keeps an effect from holding."""
-    doubts = []
+def _doubts(
+    whole: Estimate, both: Overlap, placebos: dict[str, Estimate], usual: float
+) -> list[str]:
+    """Say what keeps an effect from holding, where `usual` is the share who leave."""
+    doubts, least = [], min(LEAST_POINTS, 100.0 * LEAST_SHARE * usual)
     low, high = whole.ends(SURE)
     if high < 0:
         doubts.append(f"Customers with a bad experience leave less: {whole.value:.1f} points.")
@@ -151,7 +154,7 @@ def _doubts(whole: Estimate, both: Overlap, placebos: dict[str, Estimate]) -> li
             f"The effect cannot be told from none: {whole.value:.1f} points, likely between "
             f"{low:.1f} and {high:.1f}."
         )
-    elif whole.value < LEAST_POINTS:
+    elif whole.value < least:
         doubts.append(f"The effect is small: {whole.value:.1f} points in all.")
     if not both.is_enough:
         doubts.append(
