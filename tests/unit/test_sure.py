@@ -42,6 +42,10 @@ def test_the_word(role, band, levers, test, word):
     assert how_sure(role, 3.0, band, levers, test)[0] == word
 
 
+def test_what_reads_as_nothing_is_too_weak():
+    assert how_sure("cause", 0.04, Band(0.03, 0.04, 0.05, 0.01), [], None)[0] == WEAK
+
+
 def test_how_we_know_gives_numbers_and_checks():
     _, said = how_sure("cause", 3.0, ABOVE, [tried()], None)
     assert "Each late delivery adds 5.0 points [3.4, 6.6]" in said[0]

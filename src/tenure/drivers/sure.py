@@ -17,6 +17,7 @@ WEAK = "too weak to say"
 SCALE = (PROVEN, HOLDS, TOGETHER, WEAK)
 
 TESTED = "contact"  # the factor that treatments are about: what we do, not what drives away
+LEAST = 0.05  # points that read as 0.0 are no driver, however far above noise
 SIGNAL = "A score is a signal to listen to, not a lever to pull."
 Json = dict[str, Any]
 
@@ -52,7 +53,8 @@ def how_sure(
         return HOLDS, said
     if role == "symptom":
         said.append(SIGNAL)
-    return (TOGETHER if band is not None and band.above_noise else WEAK), said
+    told = band is not None and band.above_noise and points >= LEAST
+    return (TOGETHER if told else WEAK), said
 
 
 def _held(one: Assessed) -> str:
